@@ -1,0 +1,206 @@
+"""From a recording to the matrix that scikit-learn estimators are fitted on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from .windows import run_starts
+
+__all__ = ["design_matrix"]
+
+
+def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
+    """Lay out what is known just before each time step.
+
+    Row t of the result is ``[activity[t-1] | stimulus[t] | run]``. It never holds its
+    own target, so that with ``y = activity``, unshifted, no estimator can look ahead,
+    whichever rows are selected.
+
+    Parameters
+    ----------
+    activity : array-like of shape (T, d) or (T,)
+        One row a time step, one column a neuron, parcel or series, in any unit; NaN
+        where not observed.
+    stimulus : array-like of shape (T, s) or (T,), default=None
+        What is shown or done while that step's activity is produced; NaN where
+        unknown. Rows are matched to those of `activity` by position.
+    runs : array-like of shape (T,), default=None
+        Labels of continuous recordings (runs, trials, sessions), of any type. The rows
+        of a run must lie together.
+
+    Returns
+    -------
+    X : ndarray or DataFrame of shape (T, d + s) or (T, d + s + 1)
+        A pandas DataFrame where `activity` is one, with columns ``"<name>_lag1"``, the
+        names of the stimulus (``"stimulus_<j>"`` for an array) and ``"run"``. The
+        activity part is NaN in the first row of each run. float32 if the activity and
+        the stimulus are, else float64.
+
+    Raises
+    ------
+    ValueError
+        If an argument has the wrong shape or number of rows, holds infinities or values
+        that are no numbers, a run label is missing or comes back after another run, or
+        two columns would have the same name.
+
+    Notes
+    -----
+    Numeric run labels keep their value. Other labels, and numbers too large to be told
+    apart in the dtype of X, are numbered 0, 1, ... in order of appearance, anew in each
+    call: use different small numbers as labels where the results of several calls are
+    to be joined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from afm_sklearn.design import design_matrix
+    >>> activity = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    >>> design_matrix(activity, stimulus=[0.1, 0.2, 0.3], runs=["a", "a", "b"])
+    array([[ nan,  nan,  0.1,  0. ],
+           [ 1. , 10. ,  0.2,  0. ],
+           [ nan,  nan,  0.3,  1. ]])
+    """
+    past = _read(activity, "activity")
+    n_steps = len(past)
+    parts = [past]
+    if stimulus is not None:
+        parts.append(_read(stimulus, "stimulus", n_rows=n_steps))
+    dtype = np.result_type(*parts)
+    starts = np.zeros(1, dtype=np.intp)
+    if runs is not None:
+        labels = _read_runs(runs, n_rows=n_steps)
+        starts = run_starts(labels)
+        parts.append(_number_runs(labels, starts, dtype)[:, None])
+
+    X = np.hstack(parts, dtype=dtype)
+    d = past.shape[1]
+    X[1:, :d] = past[:-1]
+    X[starts, :d] = np.nan
+    if not hasattr(activity, "iloc"):
+        return X
+    return _as_frame(X, activity, _column_names(activity, stimulus, runs, parts))
+
+
+def _read(values: Any, name: str, n_rows: int | None = None) -> NDArray[np.floating]:
+    """Return `values` as a 2-D float array; one column where they are 1-D."""
+    try:
+        array = check_array(
+            _as_columns(values),
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            input_name=name,
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of numbers of shape (T,) or (T, n_columns), with "
+            f"NaN where not observed: {error}"
+        ) from error
+    _check_rows(array, name, n_rows)
+    return array
+
+
+def _as_columns(values: Any) -> Any:
+    n_dims = np.ndim(values)
+    if n_dims not in (1, 2):
+        raise ValueError(f"got {type(values).__name__} of {n_dims} dimensions")
+    if n_dims == 2:
+        return values
+    is_series = hasattr(values, "to_frame")
+    return values.to_frame() if is_series else np.asarray(values)[:, None]
+
+
+def _read_runs(runs: Any, n_rows: int) -> NDArray[Any]:
+    labels = np.asarray(runs)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"runs must have shape (T,), one label a row of activity, "
+            f"got shape {labels.shape}"
+        )
+    _check_rows(labels, "runs", n_rows)
+    missing = _missing_labels(labels)
+    if missing.any():
+        row = missing.argmax()
+        raise ValueError(f"runs must label every row, got {labels[row]} in row {row}")
+    return labels
+
+
+def _missing_labels(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mark None, NA, NaT and numbers that are not finite."""
+    if labels.dtype.kind == "f":
+        return ~np.isfinite(labels)
+    if labels.dtype.kind != "O":
+        return labels != labels
+    # What is missing does not equal itself: NaN and NaT say no, NA says NA.
+    equal = [label == label for label in labels]
+    return np.array(
+        [
+            label is None or not (isinstance(same, bool | np.bool_) and same)
+            for label, same in zip(labels, equal, strict=True)
+        ]
+    )
+
+
+def _check_rows(array: NDArray[Any], name: str, n_rows: int | None) -> None:
+    if n_rows is not None and len(array) != n_rows:
+        raise ValueError(
+            f"{name} must have one row for each row of activity: expected {n_rows} "
+            f"rows, got {len(array)}"
+        )
+
+
+def _number_runs(
+    labels: NDArray[Any], starts: NDArray[np.intp], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Give each run a number and check that no label comes back."""
+    names = labels[starts].tolist()
+    seen: set[Any] = set()
+    for start, name in zip(starts, names, strict=True):
+        if name in seen:
+            raise ValueError(
+                f"runs must be contiguous: label {name!r} comes back in row {start} "
+                "after another run"
+            )
+        seen.add(name)
+
+    numbers = np.arange(len(starts))
+    if labels.dtype.kind in "biuf":
+        with np.errstate(over="ignore"):
+            values = labels[starts].astype(dtype)
+        # Large labels may collide in float32, which would join two runs.
+        if np.isfinite(values).all() and len(np.unique(values)) == len(values):
+            numbers = values
+    return np.repeat(numbers, np.diff(starts, append=len(labels)))
+
+
+def _column_names(
+    activity: Any, stimulus: Any, runs: Any, parts: list[NDArray[Any]]
+) -> list[str]:
+    names = [f"{name}_lag1" for name in _names(activity, "activity", parts[0])]
+    if stimulus is not None:
+        names += _names(stimulus, "stimulus", parts[1])
+    return names if runs is None else [*names, "run"]
+
+
+def _names(values: Any, name: str, array: NDArray[Any]) -> list[str]:
+    if hasattr(values, "columns"):
+        return [str(column) for column in values.columns]
+    if getattr(values, "name", None) is not None:
+        return [str(values.name)]
+    return [f"{name}_{j}" for j in range(array.shape[1])]
+
+
+def _as_frame(X: NDArray[Any], activity: Any, columns: list[str]) -> Any:
+    twice = sorted(name for name, count in Counter(columns).items() if count > 1)
+    if twice:
+        raise ValueError(
+            "columns of activity and stimulus must have names that differ in X (where "
+            f"activity gets '_lag1' and runs become 'run'), got {twice} twice"
+        )
+    import pandas as pd  # no dependency: whoever passes a DataFrame has it
+
+    return pd.DataFrame(X, index=activity.index, columns=columns)

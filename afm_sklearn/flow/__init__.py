@@ -1,0 +1,1 @@
+"""The flow in pure torch: paths, base distribution, solvers, density."""
