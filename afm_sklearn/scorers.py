@@ -62,8 +62,14 @@ class Forecaster(Protocol):
         """Draw the next steps jointly: (n, n_samples, horizon, d)."""
 
 
+class _Scorer:
+    def _accept_sample_weight(self) -> bool:
+        # A dict of scorers is asked for this when sample weights are fitted.
+        return False
+
+
 @dataclass(frozen=True)
-class SampleScorer:
+class SampleScorer(_Scorer):
     """Minus the mean score of draws of the next step; greater is better.
 
     A callable ``scorer(estimator, X, y) -> float`` for ``scoring=`` of `GridSearchCV`,
@@ -137,7 +143,8 @@ class SampleScorer:
         _require(forecaster, "sample")
         targets = check_observations(y)
         total = _Mean(self.score)
-        for rows, seed in _chunks(targets, self.n_samples, self.random_state):
+        per_row = self.n_samples * _n_outputs(targets)
+        for rows, seed in _chunks(len(targets), per_row, self.random_state):
             samples = forecaster.sample(
                 _safe_indexing(rows_of_X, rows),
                 n_samples=self.n_samples,
@@ -146,13 +153,9 @@ class SampleScorer:
             total.add(targets[rows], samples)
         return -total.value()
 
-    def _accept_sample_weight(self) -> bool:
-        # A dict of scorers is asked for this when sample weights are fitted.
-        return False
-
 
 @dataclass(frozen=True)
-class TrajectoryScorer:
+class TrajectoryScorer(_Scorer):
     """Minus the mean score of joint draws of the next steps; greater is better.
 
     Made by `make_trajectory_scorer`, which documents the parameters.
@@ -201,19 +204,20 @@ class TrajectoryScorer:
         targets = check_observations(y)
         newest = _newest_rows(windows, targets)
         origins = self._origins(forecaster, newest, targets, runs)
-        steps = origins[:, None] + np.arange(self.horizon)
-        stimulus = newest[:, _n_outputs(targets) :]
+        n_outputs = _n_outputs(targets)
+        stimulus = newest[:, n_outputs:]
         total = _Mean(self.score)
-        trajectories = targets[steps]
-        for rows, seed in _chunks(trajectories, self.n_samples, self.random_state):
+        per_row = self.n_samples * self.horizon * n_outputs
+        for rows, seed in _chunks(len(origins), per_row, self.random_state):
+            steps = origins[rows, None] + np.arange(self.horizon)
             samples = forecaster.sample_trajectories(
                 _safe_indexing(windows, origins[rows]),
                 self.horizon,
-                stimulus=stimulus[steps[rows]] if stimulus.shape[1] else None,
+                stimulus=stimulus[steps] if stimulus.shape[1] else None,
                 n_samples=self.n_samples,
                 random_state=seed,
             )
-            total.add(trajectories[rows], samples)
+            total.add(targets[steps], samples)
         return -total.value()
 
     def origins(self, estimator: Any, X: Any, y: ArrayLike) -> Array:
@@ -257,30 +261,22 @@ class TrajectoryScorer:
     def _origins(
         self, forecaster: Any, newest: Array, targets: Array, runs: Array | None
     ) -> Array:
-        steps = targets.reshape(len(targets), -1)
-        lags = newest[:, : steps.shape[1]]
-        lags = lags * getattr(forecaster, "lag_scale_", 1.0)
-        lags = lags + getattr(forecaster, "lag_offset_", 0.0)
-        linked = _follows(steps, lags, runs)
-        seen = ~np.isnan(steps)
-        seen = seen.all(axis=1) if self.score in _JOINT else seen.any(axis=1)
-        starts = np.arange(len(steps) - self.horizon + 1)
-        if len(starts):
-            path = starts[:, None] + np.arange(self.horizon)
-            enough = seen[path].all(1) if self.score in _JOINT else seen[path].any(1)
-            starts = starts[linked[path[:, :-1]].all(axis=1) & enough]
+        y = targets.reshape(len(targets), -1)
+        lags = _in_units_of_y(forecaster, newest[:, : y.shape[1]])
+        linked = _follows(y, lags, runs)
+        over_steps = np.all if self.score in _JOINT else np.any
+        starts = np.arange(max(0, len(y) - self.horizon + 1))
+        path = starts[:, None] + np.arange(self.horizon)
+        seen = over_steps(over_steps(~np.isnan(y), axis=1)[path], axis=1)
+        starts = starts[seen & linked[path[:, :-1]].all(axis=1)]
         if not len(starts):
             raise ValueError(
                 f"no row of X starts {self.horizon} consecutive observed steps of one "
                 f"run, so that horizon={self.horizon} cannot be scored on these "
-                f"{len(steps)} rows. The newest lagged channels of a row must be the "
+                f"{len(y)} rows. The newest lagged channels of a row must be the "
                 "targets of the row before, as design_matrix lays them out"
             )
         return starts[:: self.stride]
-
-    def _accept_sample_weight(self) -> bool:
-        # A dict of scorers is asked for this when sample weights are fitted.
-        return False
 
 
 def make_trajectory_scorer(
@@ -350,11 +346,6 @@ def make_trajectory_scorer(
     return TrajectoryScorer(score, horizon, stride, n_samples, random_state)
 
 
-neg_crps_scorer = SampleScorer("crps")
-neg_energy_scorer = SampleScorer("energy")
-neg_variogram_scorer = SampleScorer("variogram")
-
-
 class _Mean:
     """Mean score over chunks, without what was not observed."""
 
@@ -365,10 +356,8 @@ class _Mean:
 
     def add(self, y: Array, samples: ArrayLike) -> None:
         scores = _SCORES[self.score](y, samples)
-        missing = np.isnan(y)
-        if self.score in _JOINT:
-            missing = missing.reshape(len(y), -1).any(axis=1)
-        observed = scores[~missing]
+        units = y.reshape(len(y), -1).sum(axis=1) if self.score in _JOINT else y
+        observed = scores[~np.isnan(units)]
         # A forecaster must not better its mean by passing on the hard rows.
         if np.isnan(observed).any():
             raise ValueError("the estimator drew NaN, which cannot be scored")
@@ -409,11 +398,10 @@ def _require(forecaster: Any, method: str) -> None:
         )
 
 
-def _chunks(y: Array, n_samples: int, seed: int) -> Iterator[tuple[slice, int]]:
+def _chunks(n: int, entries_per_row: int, seed: int) -> Iterator[tuple[slice, int]]:
     """Slices of rows whose draws fit in memory, each with a seed of its own."""
-    per_row = n_samples * max(1, y[:1].size)
-    step = max(1, _CHUNK_ENTRIES // per_row)
-    starts = range(0, len(y), step)
+    step = max(1, _CHUNK_ENTRIES // entries_per_row)
+    starts = range(0, n, step)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts))
     for start, chunk_seed in zip(starts, seeds, strict=True):
         yield slice(start, start + step), int(chunk_seed)
@@ -424,7 +412,7 @@ def _n_outputs(targets: Array) -> int:
 
 
 def _newest_rows(windows: Any, targets: Array) -> Array:
-    """The channels known just before each target: (n, c)."""
+    """Return the channels known just before each target: (n, c)."""
     rows = np.asarray(windows)
     newest = rows[:, -1] if rows.ndim == 3 else rows
     if len(newest) != len(targets):
@@ -440,22 +428,28 @@ def _newest_rows(windows: Any, targets: Array) -> Array:
     return newest
 
 
+def _in_units_of_y(forecaster: Any, lags: Array) -> Array:
+    scale = getattr(forecaster, "lag_scale_", None)
+    offset = getattr(forecaster, "lag_offset_", None)
+    lags = lags if scale is None else lags * np.asarray(scale)
+    return lags if offset is None else lags + np.asarray(offset)
+
+
 def _follows(y: Array, lags: Array, runs: Array | None) -> Array:
-    """Whether row t + 1 is the next step of the run of row t: (n - 1,).
+    """Tell whether row t + 1 is the next step of the run of row t: (n - 1,).
 
     `lags` are the newest lagged channels in the units of y: see
     `TrajectoryScorer.origins` for the rule.
     """
     now, then = y[:-1], lags[1:]
-    # Wide enough for float32 and for a scaler that was undone by estimated numbers.
-    spread = np.nanmax(y, axis=0) - np.nanmin(y, axis=0)
-    largest = np.nanmax(np.abs(y), axis=0)
-    differs = np.abs(then - now) > 1e-5 * spread + 1e-6 * largest
-    unknown_then = np.isnan(then).all(axis=1)
+    # Wide enough for float32, and for scaling undone by estimated numbers.
+    tolerance = 1e-5 * np.abs(np.nan_to_num(y)).max(axis=0)
+    differs = (np.abs(then - now) > tolerance).any(axis=1)
+    unknown = np.isnan(then).all(axis=1)
     if runs is None:
-        return ~unknown_then & ~differs.any(axis=1)
-    begins = unknown_then & ~np.isnan(now).all(axis=1)
-    return (runs[1:] == runs[:-1]) & ~begins & ~differs.any(axis=1)
+        return ~unknown & ~differs
+    begins = unknown & ~np.isnan(now).all(axis=1)
+    return (runs[1:] == runs[:-1]) & ~begins & ~differs
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -466,3 +460,8 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 def _check_integer(name: str, value: Any, *, at_least: int) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} must be an integer >= {at_least}, got {value!r}")
+
+
+neg_crps_scorer = SampleScorer("crps")
+neg_energy_scorer = SampleScorer("energy")
+neg_variogram_scorer = SampleScorer("variogram")

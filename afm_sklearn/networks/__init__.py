@@ -1,0 +1,1 @@
+"""The networks in pure torch: history encoders, stimulus branches, velocity."""
