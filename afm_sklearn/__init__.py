@@ -1,5 +1,7 @@
 """Probabilistic forecasting of neural activity by autoregressive flow matching."""
 
+from .baselines import Climatology, Persistence, ResidualForecaster
+from .comparison import compare, diebold_mariano
 from .design import design_matrix
 from .forecaster import AFMForecaster
 from .metrics import coverage, crps, energy_score, pit, variogram_score
@@ -13,10 +15,15 @@ from .windows import SlidingWindow
 
 __all__ = [
     "AFMForecaster",
+    "Climatology",
+    "Persistence",
+    "ResidualForecaster",
     "SlidingWindow",
+    "compare",
     "coverage",
     "crps",
     "design_matrix",
+    "diebold_mariano",
     "energy_score",
     "make_trajectory_scorer",
     "neg_crps_scorer",

@@ -1,24 +1,40 @@
-"""From windows and targets to a fitted law: split, base, flow, choice."""
+"""From windows and targets to a fitted law: what pays is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from .flow.base import RidgeFit, fit_ridge, shrunk_correlation
-from .flow.model import Architecture, Base, Flow, Standardizer, StepLaw
-from .metrics import crps
-from .net import Objective, train
+from .flow.matching import Flow, uniform_score
+from .folds import block_edges
+from .history import Standardizer, WindowStore, moments
+from .law import LinearLaw, Pool, StepLaw
+from .linear import LagFeatures, LinearForecast, fit_poisson, fit_ridge_stack
+from .linear.poisson import log_rate_cap
+from .marginals import CountMixture, GaussianMixture, Marginal
+from .metrics import crps, energy_score
+from .net import Objective, Rows, Schedule, train
+from .networks.architecture import Architecture
+from .networks.marginal import MarginalNetwork
+from .selection import hold_back, pays, pool_weights
 
-BASES = ("auto", "normal", "ridge", "learned")
-MAX_FEATURES = 1500  # of the linear base; only the newest lags beyond it
-STEPS = 2500  # optimiser steps of a training at max_epochs="auto"
+BASES = ("auto", "normal", "linear", "learned")
 DEFAULT_SCALES = (1, 5, 20)
+N_BLOCKS = 5
+N_COMPONENTS = 3
+STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
+MAX_COUNT = 100  # integers above it are taken for real values
+MAX_COPULA_ROWS = 20000
+MAX_SCORED_ROWS = 1000
+N_SCORED_DRAWS = 50
+LOG_SIZES = np.linspace(-3.0, 5.0, 17)
 Array = NDArray[Any]
 
 
@@ -45,13 +61,14 @@ class Settings:
     n_iter_no_change: int
     verbose: int
     n_lagged: int
+    lag_scale: Array | None
     seed: int
     torch_device: torch.device
 
     @classmethod
     def names(cls) -> list[str]:
         """Names that are constructor arguments."""
-        own = {"n_lagged", "seed", "torch_device"}
+        own = {"n_lagged", "lag_scale", "seed", "torch_device"}
         return [f.name for f in fields(cls) if f.name not in own]
 
 
@@ -65,116 +82,227 @@ def fit_step_law(
         return _Fitter(windows, y, settings, previous).run()
 
 
+def is_counts(y: Array) -> bool:
+    """Whether all observed targets are whole numbers from 0 to MAX_COUNT."""
+    seen = y[np.isfinite(y)]
+    inside = seen.min() >= 0 and 1 <= seen.max() <= MAX_COUNT
+    return bool(inside and (seen == np.round(seen)).all())
+
+
 class _Fitter:
     def __init__(
         self, windows: Array, y: Array, settings: Settings, previous: StepLaw | None
     ):
         self.settings, self.previous = settings, previous
         self.device = settings.torch_device
-        self.windows = torch.tensor(windows, dtype=torch.float32)
-        self.windows = self.windows.to(self.device)
-        self.y_mean, self.y_scale = _moments(y)
-        self.target = (y - self.y_mean) / self.y_scale
-        mean, scale = _moments(windows.reshape(-1, windows.shape[2]))
+        self.store = WindowStore.from_windows(windows, self.device)
+        mean, scale = moments(self.store.rows.cpu().numpy())
         self.standardizer = Standardizer(self._t(mean), self._t(scale)).to(self.device)
+        self.input_scale = scale
+        self.counts = settings.base != "normal" and is_counts(y)
+        self.marginal: Marginal = CountMixture() if self.counts else GaussianMixture()
+        self.y_mean, self.y_scale = moments(y)
+        if self.counts:
+            self.y_mean, self.y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
+        self.target = self._t((y - self.y_mean) / self.y_scale)
+        newest = windows[:, -1, : settings.n_lagged]
+        no_past = np.asarray(np.isnan(newest).all(1))
+        self.starts = np.flatnonzero(no_past)
+        self.usable = ~no_past & np.asarray(np.isfinite(y).any(1))
+        if self.usable.sum() < max(10, 0.2 * len(y)):
+            self.usable = np.asarray(np.isfinite(y).any(1))
+        self.fit_rows, self.held = hold_back(
+            len(y), windows.shape[1], self.starts, settings.validation_fraction
+        )
+        self.fit_rows = self.fit_rows[self.usable[self.fit_rows]]
+        self.held = self.held[self.usable[self.held]]
         self.architecture = _architecture(windows, y, settings)
-        self.split = _hold_back(windows, settings)
         self.history: dict[str, Any] = {}
 
     def run(self) -> tuple[StepLaw, str, dict[str, Any]]:
-        name = self.settings.base
-        if name == "auto":
-            return self._climb()
-        base, factor = self._linear(self.split[0], learned=name == "learned")
-        if name == "learned":
-            self._train("base", base)
-            base, factor = self._rescale(base)
-        law = self._law(base, self._flow(base, factor), factor)
-        return law, name + "+flow", self.history
+        base = self.settings.base
+        linear, forecast = self._linear()
+        pool, kept = Pool(linear, [], torch.zeros(1)), "linear"
+        if base in ("auto", "learned") and (len(self.held) or base == "learned"):
+            pool, kept = self._learn(linear, forecast)
+        pool = pool.to(self.device).requires_grad_(False).eval()
+        low, high = self._scores(pool, forecast)
+        factor = self._factor(low, high)
+        law, plain = self._law(pool, None, factor), kept
+        if base == "auto" and not (len(self.held) and kept != "linear"):
+            return law, kept, self.history
+        flow = self._flow(factor, low, high)
+        candidate, kept = self._law(pool, flow, factor), kept + "+flow"
+        if base == "auto" and not pays(self._judge(law), self._judge(candidate)):
+            return law, plain, self.history
+        return candidate, kept, self.history
 
-    def _climb(self) -> tuple[StepLaw, str, dict[str, Any]]:
-        """Keep each rung only where it pays on the rows held back."""
-        fit_rows, held = self.split
-        base, factor = self._linear(fit_rows, learned=False)
-        if not len(held):
-            return self._law(base, None, factor), "ridge", self.history
-        best, kept = self._law(base, None, factor), "ridge"
-        scores = self._scores(best)
-        learned, _ = self._linear(fit_rows, learned=True)
-        self._train("base", learned)
-        learned, learned_factor = self._rescale(learned)
-        candidate = self._law(learned, None, learned_factor)
-        if _pays(scores, self._scores(candidate)):
-            best, kept, scores = candidate, "learned", self._scores(candidate)
-            base, factor = learned, learned_factor
-        candidate = self._law(base, self._flow(base, factor), factor)
-        if _pays(scores, self._scores(candidate)):
-            best, kept = candidate, kept + "+flow"
-        if kept == "ridge":  # closed form: give the held-back rows to the fit
-            base, factor = self._linear(np.arange(len(self.target)), learned=False)
-            best = self._law(base, None, factor)
-        return best, kept, self.history
+    # -- the linear forecast ---------------------------------------------------
 
-    def _linear(self, rows: Array, *, learned: bool) -> tuple[Base, torch.Tensor]:
-        """Build a base from a ridge fit (none for "normal") on some rows."""
-        y = self.target[rows]
-        length, c = self.windows.shape[1:]
-        n_lags = max(1, min(length, MAX_FEATURES // c))
+    def _linear(self) -> tuple[LinearLaw, Tensor]:
+        """Fit it; return its law, and for each row a forecast made without it."""
+        d = self.target.shape[1]
+        features = LagFeatures(self.store, self.standardizer, self.settings.n_lagged)
         if self.settings.base == "normal":
-            fit = RidgeFit(np.zeros((c, y.shape[1])), np.zeros(y.shape[1]), y)
-            scale, correlation = np.ones(y.shape[1]), np.eye(y.shape[1])
+            zero = torch.zeros(features.n_features, d), torch.zeros(d), torch.zeros(d)
+            forecast = torch.zeros_like(self.target)
+            return LinearLaw(*zero).to(self.device), forecast
+        edges = block_edges(len(self.target), N_BLOCKS, self.starts)
+        blocks = [slice(a, b) for a, b in pairwise(edges)]
+        blocks = [b for b in blocks if self.usable[b].any()] or blocks
+        blocks = [slice(0 if k == 0 else b.start, b.stop) for k, b in enumerate(blocks)]
+        target = self.target.cpu().numpy().astype(np.float64)
+        if self.counts:
+            fit = fit_poisson(features, target, self.usable, blocks)
         else:
-            newest = self.windows[torch.as_tensor(rows), length - n_lags :]
-            features = self.standardizer(newest)[0].flatten(1).double().cpu().numpy()
-            fit = fit_ridge(features, y)
-            scale, correlation = shrunk_correlation(fit.residuals)
-        base = Base(
-            self.architecture,
-            self._t(fit.coef),
-            self._t(fit.intercept),
-            self._t(scale),
-            learned=learned,
-        ).to(self.device)
-        if learned and self.previous is not None and self.previous.base.learned:
-            _copy_networks(self.previous.base, base)
-        return base, self._t(np.linalg.cholesky(correlation))
+            walk = None
+            if self.settings.lag_scale is not None:
+                walk = self.settings.lag_scale * self.input_scale[:d] / self.y_scale
+            fit = fit_ridge_stack(features, target, self.usable, blocks, walk)
+        forecast = self._out_of_block(features, fit)
+        law = LinearLaw(
+            self._t(fit.coef), self._t(fit.intercept), self._spread(forecast)
+        )
+        if self.counts:
+            law.max_location = log_rate_cap(self.target)
+        return law.to(self.device), forecast
 
-    @torch.no_grad()
-    def _rescale(self, base: Base) -> tuple[Base, torch.Tensor]:
-        """Match scale and correlation to the errors on the rows held back."""
-        fit_rows, held = self.split
-        rows = held if len(held) else fit_rows
-        errors = []
-        for part in np.array_split(rows, -(-len(rows) // 4096)):
-            mean, scale = base(*self.standardizer(self.windows[torch.as_tensor(part)]))
-            target = self._t(self.target[part])
-            errors.append(((target - mean) / scale).double().cpu().numpy())
-        scale, correlation = shrunk_correlation(np.concatenate(errors))
-        base.log_scale += self._t(scale).log()
-        return base, self._t(np.linalg.cholesky(correlation))
+    def _out_of_block(self, features: LagFeatures, fit: LinearForecast) -> Tensor:
+        forecast = np.zeros(tuple(self.target.shape), dtype=np.float32)
+        parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
+        for block, coef, intercept in parts:
+            for rows, F in features.chunks(block):
+                forecast[rows] = F @ coef + intercept
+        if self.counts:
+            forecast = np.minimum(forecast, log_rate_cap(self.target))
+        return self._t(forecast)
 
-    def _flow(self, base: Base, factor: torch.Tensor) -> Flow:
-        flow = Flow(self.architecture, base, factor, self.settings.path)
-        flow = flow.to(self.device)
-        previous = self.previous.flow if self.previous is not None else None
-        if previous is not None:
-            _copy_networks(previous, flow)
-        self._train("flow", flow)
-        return flow
+    def _spread(self, forecast: Tensor) -> Tensor:
+        """Log scale parameter of the linear law, from its out-of-block forecasts."""
+        rows = torch.as_tensor(np.flatnonzero(self.usable), device=self.device)
+        y, location = self.target[rows], forecast[rows]
+        observed = torch.isfinite(y)
+        if not self.counts:
+            error = torch.where(observed, y - location, 0.0)
+            count = observed.sum(0).clamp(min=1)
+            return (error.square().sum(0) / count).sqrt().clamp(min=1e-6).log()
+        y = torch.where(observed, y, 0.0)
+        losses = []
+        for log_size in LOG_SIZES:
+            size = torch.full_like(location, log_size)[..., None]
+            params = location[..., None], size, torch.zeros_like(size)
+            losses.append((self.marginal.log_density(y, params) * observed).sum(0))
+        return self._t(LOG_SIZES)[torch.stack(losses).argmax(0)]
 
-    def _train(self, name: str, model: torch.nn.Module) -> None:
-        fit_rows, held = self.split
-        s = self.settings
+    # -- the networks that correct it ------------------------------------------
+
+    def _learn(self, linear: LinearLaw, forecast: Tensor) -> tuple[Pool, str]:
+        members = []
+        networks = {"newest": self._newest_network()}
+        if self.architecture.length > 1:
+            networks["window"] = self._window_network(linear)
+        for k, (name, member) in enumerate(networks.items()):
+            member = member.to(self.device)
+            if self.previous is not None and k < len(self.previous.pool.members):
+                _copy_networks(self.previous.pool.members[k], member)
+            self._train(name, member, [self.target, forecast])
+            members.append(member.requires_grad_(False).eval())
+        if not len(self.held):
+            weights = np.append(0.0, np.full(len(members), 1.0 / len(members)))
+        else:
+            densities, seen = self._log_densities(linear, members, forecast)
+            weights = pool_weights(densities[seen])
+            pooled = np.logaddexp.reduce(densities + _log(weights), -1)
+            alone = np.where(seen, -densities[..., 0], 0.0).sum(1)
+            if self.settings.base == "auto" and not pays(
+                alone, np.where(seen, -pooled, 0.0).sum(1)
+            ):
+                return Pool(linear, [], torch.zeros(1)), "linear"
+        kept = [m for m, w in zip(members, weights[1:], strict=True) if w]
+        log_weights = _log(np.append(weights[0], weights[1:][weights[1:] > 0]))
+        return Pool(linear, kept, self._t(log_weights)), "learned"
+
+    def _window_network(self, linear: LinearLaw) -> MarginalNetwork:
+        """Build a network that corrects the linear forecast from the whole window."""
+        scale = linear.log_scale
+        unit = torch.ones_like(scale) if self.counts else scale.exp()
+        k = 1 if self.counts else N_COMPONENTS
+        return MarginalNetwork(self.architecture, self.marginal, unit, scale, k)
+
+    def _newest_network(self) -> MarginalNetwork:
+        """Build a network that sees the newest step alone: many systems are Markov."""
+        d = self.target.shape[1]
+        architecture, unit = self.architecture.newest_step(), torch.ones(d)
+        if not self.counts:
+            scale, center = torch.zeros(d), torch.zeros(d)
+            return MarginalNetwork(
+                architecture, self.marginal, unit, scale, N_COMPONENTS, center
+            )
+        center = self.target.nanmean(0).clamp(min=1e-3).log().cpu()
+        return MarginalNetwork(architecture, self.marginal, unit, 2 * unit, 1, center)
+
+    @torch.inference_mode()
+    def _log_densities(
+        self, linear: LinearLaw, members: list[MarginalNetwork], forecast: Tensor
+    ) -> tuple[Array, Array]:
+        """Log densities of the held targets (n, d, members), and which exist."""
+        pool = Pool(linear, [], torch.zeros(1))
+        out, observed = [], []
+        for rows, windows in self.store.chunks(self._index(self.held)):
+            x, missing = self.standardizer(windows)
+            y = self.target[rows]
+            seen = torch.isfinite(y)
+            y = torch.where(seen, y, 0.0)
+            at = forecast[rows]
+            laws = [pool.combine(at, []), *(m(x, missing, at) for m in members)]
+            logs = [self.marginal.log_density(y, law) for law in laws]
+            out.append(torch.stack(logs, -1).cpu().numpy().astype(np.float64))
+            observed.append(seen.cpu().numpy())
+        return np.concatenate(out), np.concatenate(observed)
+
+    # -- dependence and flow ---------------------------------------------------
+
+    @torch.inference_mode()
+    def _scores(self, pool: Pool, forecast: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both ends of every target's interval of scores, NaN if missing."""
+        low, high = torch.empty_like(self.target), torch.empty_like(self.target)
+        for rows, windows in self.store.chunks():
+            x, missing = self.standardizer(windows)
+            at = forecast[rows]
+            params = pool.combine(at, [m(x, missing, at) for m in pool.members])
+            y = self.target[rows]
+            seen = torch.isfinite(y)
+            ends = self.marginal.normal_scores(torch.where(seen, y, 0.0), params)
+            low[rows], high[rows] = (torch.where(seen, e, torch.nan) for e in ends)
+        return low, high
+
+    def _factor(self, low: Tensor, high: Tensor) -> Tensor:
+        """Cholesky factor of the correlation of the normal scores."""
+        d = low.shape[1]
+        if self.settings.base == "normal" or d == 1:
+            return torch.eye(d, device=self.device)
+        rows = self._index(np.flatnonzero(self.usable)[-MAX_COPULA_ROWS:])
+        generator = torch.Generator(self.device).manual_seed(self.settings.seed)
+        share = torch.rand((len(rows), d), generator=generator, device=self.device)
+        scores = uniform_score(low[rows], high[rows], share).double().cpu().numpy()
+        return self._t(np.linalg.cholesky(shrunk_correlation(scores)))
+
+    def _flow(self, factor: Tensor, low: Tensor, high: Tensor) -> Flow:
+        flow = Flow(self.architecture, factor, self.settings.path).to(self.device)
+        if self.previous is not None and self.previous.flow is not None:
+            _copy_networks(self.previous.flow, flow)
+        self._train("flow", flow, [low, high])
+        return flow.requires_grad_(False).eval()
+
+    def _train(self, name: str, model: nn.Module, columns: list[Tensor]) -> None:
+        s, n = self.settings, len(self.fit_rows)
         batch = s.batch_size
         if batch == "auto":
-            batch = int(np.clip(2 ** round(np.log2(len(fit_rows) / 16)), 32, 512))
+            batch = int(np.clip(2 ** round(np.log2(max(n, 1) / 32)), 32, 256))
         epochs = s.max_epochs
         if epochs == "auto":
-            epochs = max(2, round(STEPS / -(-len(fit_rows) // batch)))
-        self.history[name] = train(
-            Objective(self.standardizer, model),
-            self._rows(fit_rows),
-            self._rows(held) if len(held) else None,
+            epochs = max(2, round(STEPS / -(-n // batch)))
+        schedule = Schedule(
             max_epochs=epochs,
             batch_size=batch,
             lr=s.lr,
@@ -183,63 +311,83 @@ class _Fitter:
             patience=s.n_iter_no_change,
             early_stopping=s.early_stopping,
             seed=s.seed,
-            device=self.device,
             verbose=s.verbose,
         )
-
-    def _rows(self, rows: Array) -> tuple[torch.Tensor, torch.Tensor]:
-        # The rows are a range or a few ranges, so a slice serves where it can.
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            windows = self.windows[rows[0] : rows[-1] + 1]
-        else:
-            windows = self.windows[torch.as_tensor(rows)]
-        return windows, self._t(self.target[rows])
+        training, held = (
+            Rows(self.store, self._index(rows), columns)
+            for rows in (self.fit_rows, self.held)
+        )
+        self.history[name] = train(
+            Objective(self.standardizer, model),
+            training,
+            held if len(held) else None,
+            schedule,
+            self.device,
+        )
 
     @torch.inference_mode()
-    def _scores(self, law: StepLaw) -> Array:
-        """CRPS of each held-back row in units of the targets' spread."""
-        held = self.split[1]
+    def _judge(self, law: StepLaw) -> Array:
+        """CRPS plus energy score of each held row, each relative to its dimension."""
+        rows = self.held[:MAX_SCORED_ROWS]
         generator = torch.Generator(self.device).manual_seed(self.settings.seed)
         d = self.target.shape[1]
+        unit = np.where(self.y_scale > 0, self.y_scale, 1.0)
         out = []
-        for part in np.array_split(held, -(-len(held) // 1024)):
+        for part, windows in self.store.chunks(self._index(rows)):
             noise = torch.randn(
-                (len(part), 50, d), generator=generator, device=self.device
+                (len(part), N_SCORED_DRAWS, d), generator=generator, device=self.device
             )
-            windows = self.windows[torch.as_tensor(part)]
             draws = law.draw(
                 windows, noise, self.settings.solver, self.settings.n_steps
             )
-            values = (draws.double().cpu().numpy() - self.y_mean) / self.y_scale
-            observed = np.isfinite(self.target[part])
-            score = crps(np.where(observed, self.target[part], 0.0), values)
-            out.append((score * observed).sum(1) / np.maximum(observed.sum(1), 1))
+            values = (draws.double().cpu().numpy() - self.y_mean) / unit
+            target = self.target[part].double().cpu().numpy()
+            target = np.where(np.isfinite(target), target, values.mean(1))
+            out.append(crps(target, values).mean(1))
+            out[-1] += energy_score(target, values) / np.sqrt(d)
         return np.concatenate(out)
 
-    def _law(self, base: Base, flow: Flow | None, factor: torch.Tensor) -> StepLaw:
-        law = StepLaw(
-            self.standardizer,
-            base,
-            flow,
-            factor,
-            self._t(self.y_mean),
-            self._t(self.y_scale),
-        )
+    # -- helpers ---------------------------------------------------------------
+
+    def _law(self, pool: Pool, flow: Flow | None, factor: Tensor) -> StepLaw:
+        y = self.target.cpu().numpy() * self.y_scale + self.y_mean
+        low, high = np.nanmin(y, 0, initial=np.inf), np.nanmax(y, 0, initial=-np.inf)
+        unseen = ~np.isfinite(low)
+        low[unseen], high[unseen] = self.y_mean[unseen], self.y_mean[unseen]
+        slack = high - low
+        if self.counts:
+            low, high = np.zeros_like(low), high + slack + 1
+        else:
+            low, high = low - slack, high + slack
+        target = [self._t(v) for v in (self.y_mean, self.y_scale, low, high)]
+        law = StepLaw(self.standardizer, self.marginal, pool, flow, factor, target)
         return law.to(self.device).requires_grad_(False).eval()
 
-    def _t(self, array: Array) -> torch.Tensor:
+    def _index(self, rows: Array) -> Tensor:
+        return torch.as_tensor(rows, device=self.device)
+
+    def _t(self, array: Array) -> Tensor:
         return torch.tensor(array, dtype=torch.float32, device=self.device)
 
 
-def _moments(values: Array) -> tuple[Array, Array]:
-    """Mean and scale by column; 0 and 1 where nothing was observed or varies."""
-    observed = np.isfinite(values)
-    count = np.maximum(observed.sum(0), 1)
-    mean = np.where(observed, values, 0.0).sum(0, dtype=np.float64) / count
-    square = np.where(observed, values - mean, 0.0) ** 2
-    scale = np.sqrt(square.sum(0, dtype=np.float64) / count)
-    flat = scale <= 1e-7 * np.abs(mean) + 1e-12
-    return mean, np.where(flat, 1.0, scale)
+def shrunk_correlation(scores: Array) -> Array:
+    """Ledoit-Wolf correlation (d, d); missing entries count as uncorrelated."""
+    from sklearn.covariance import ledoit_wolf
+
+    filled = np.nan_to_num(scores)
+    scale = np.sqrt((filled**2).mean(0))
+    live = scale > 1e-3
+    correlation = np.eye(len(scale))
+    if live.sum() > 1 and len(filled) > 1:
+        covariance, _ = ledoit_wolf(filled[:, live] / scale[live], assume_centered=True)
+        deviation = np.sqrt(np.diag(covariance))
+        correlation[np.ix_(live, live)] = covariance / np.outer(deviation, deviation)
+    return correlation
+
+
+def _log(weights: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.log(weights)
 
 
 def _architecture(windows: Array, y: Array, settings: Settings) -> Architecture:
@@ -273,33 +421,7 @@ def _architecture(windows: Array, y: Array, settings: Settings) -> Architecture:
     )
 
 
-def _hold_back(windows: Array, settings: Settings) -> tuple[Array, Array]:
-    """Split rows into those to fit and the last ones, a window apart."""
-    n, length = windows.shape[:2]
-    n_held = int(n * settings.validation_fraction)
-    if n_held < 5 or n - n_held - length < 5:
-        return np.arange(n), np.arange(0)
-    newest = windows[:, -1, : settings.n_lagged]
-    starts = np.flatnonzero(np.isnan(newest).all(1))
-    near = starts[(starts > n - 1.5 * n_held) & (starts < n - 0.5 * n_held)]
-    if len(near):  # whole last runs share no step with the rows before
-        first = near[np.argmin(np.abs(near - (n - n_held)))]
-        return np.arange(first), np.arange(first, n)
-    return np.arange(n - n_held - length + 1), np.arange(n - n_held, n)
-
-
-def _pays(before: Array, after: Array) -> bool:
-    """Whether the mean score fell by more than its standard error.
-
-    The error comes from the means of a few long blocks: the gains of neighbouring
-    rows are alike, and counting them as independent would trust chance.
-    """
-    blocks = np.array_split(before - after, min(8, len(before)))
-    gains = np.array([block.mean() for block in blocks])
-    return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
-
-
-def _copy_networks(source: torch.nn.Module, target: torch.nn.Module) -> None:
+def _copy_networks(source: nn.Module, target: nn.Module) -> None:
     """Copy the parameters that match in name and shape."""
     known = dict(source.named_parameters())
     with torch.no_grad():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,19 +14,30 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 
+from .history import WindowStore
+
+Batch = tuple[Tensor, bool, list[Tensor]]
+
 
 class Rows(torch.utils.data.Dataset):
-    """Windows and targets that already lie on the device."""
+    """Windows, and columns (n, ...) beside them, that already lie on the device."""
 
-    def __init__(self, windows: Tensor, y: Tensor):
-        self.windows, self.y = windows, y
+    def __init__(self, store: WindowStore, index: Tensor, columns: Sequence[Tensor]):
+        self.store, self.index, self.columns = store, index, columns
+        self.has_missing = store.has_missing[index.cpu()]
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.index)
+
+    def take(self, order: Tensor) -> Batch:
+        """Gather the rows at the given positions, which lie on the CPU."""
+        has_missing = bool(self.has_missing[order].any())
+        rows = self.index[order.to(self.index.device)]
+        return self.store[rows], has_missing, [column[rows] for column in self.columns]
 
 
 class Batches:
-    """Slice batches from tensors; shuffled when given a generator."""
+    """Slice batches from `Rows`; shuffled when given a generator."""
 
     def __init__(
         self,
@@ -39,14 +51,14 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        n, data = len(self.dataset), self.dataset
+    def __iter__(self) -> Iterator[Batch]:
+        n = len(self.dataset)
         if self.generator is None:
             order = torch.arange(n)
         else:
             order = torch.randperm(n, generator=self.generator)
-        for rows in order.to(data.y.device).split(self.batch_size):
-            yield data.windows[rows], data.y[rows]
+        for rows in order.split(self.batch_size):
+            yield self.dataset.take(rows)
 
 
 class Objective(nn.Module):
@@ -57,20 +69,17 @@ class Objective(nn.Module):
         self.standardizer, self.model = standardizer, model
 
     def forward(
-        self,
-        windows: Tensor,
-        y: Tensor,
-        generator: torch.Generator,
-        window_noise: float = 0.0,
+        self, batch: Batch, generator: torch.Generator, window_noise: float = 0.0
     ) -> Tensor:
-        """Return the loss of one batch; y is standardised."""
-        x, missing = self.standardizer(windows)
+        """Return the loss of one batch."""
+        windows, has_missing, columns = batch
+        x, missing = self.standardizer(windows, has_missing)
         if window_noise:
             x = x + window_noise * torch.randn(
                 x.shape, generator=generator, device=x.device, dtype=x.dtype
             )
         loss: Any = self.model.loss
-        return loss(x, missing, y, generator)
+        return loss(x, missing, *columns, generator)
 
 
 class WeightAverage:
@@ -135,8 +144,9 @@ class LossNet(NeuralNet):
         super().__init__(*args, **kwargs)
 
     def get_dataset(self, X: Any, y: Any = None) -> Rows:
-        """Take windows and targets as they are."""
-        return X if isinstance(X, Rows) else Rows(X, y)
+        """Take the rows as they are."""
+        rows: Rows = X
+        return rows
 
     def get_iterator(self, dataset: Rows, training: bool = False) -> Batches:
         """Slice batches; only training is shuffled."""
@@ -169,8 +179,8 @@ class LossNet(NeuralNet):
             self.check_ = torch.Generator(self.device).manual_seed(self.seed + 1)
         total, rows = 0.0, 0
         for batch in iterator:
-            total = total + step_fn(batch) * len(batch[1])
-            rows += len(batch[1])
+            total = total + step_fn(batch) * len(batch[0])
+            rows += len(batch[0])
         self.history.record(prefix + "_loss", float(total) / max(rows, 1))
 
     def train_step(self, batch: Any, **fit_params: Any) -> Tensor:
@@ -182,7 +192,7 @@ class LossNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = rate
         self.optimizer_.zero_grad(set_to_none=True)
-        loss = self.module_(*batch, self.noise_, self.window_noise)
+        loss = self.module_(batch, self.noise_, self.window_noise)
         loss.backward()
         nn.utils.clip_grad_norm_(self.average_.sources, 1.0)
         self.optimizer_.step()
@@ -193,52 +203,59 @@ class LossNet(NeuralNet):
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> Tensor:
         """Return the loss of the averaged weights, with the same noise each epoch."""
-        return self.average_.module(*batch, self.check_)
+        return self.average_.module(batch, self.check_)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    window_noise: float
+    patience: int
+    early_stopping: bool
+    seed: int
+    verbose: int
 
 
 def train(
     objective: Objective,
-    training: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor] | None,
-    *,
-    max_epochs: int,
-    batch_size: int,
-    lr: float,
-    weight_decay: float,
-    window_noise: float,
-    patience: int,
-    early_stopping: bool,
-    seed: int,
+    training: Rows,
+    validation: Rows | None,
+    schedule: Schedule,
     device: torch.device,
-    verbose: int,
 ) -> list[dict[str, Any]]:
     """Train ``objective`` in place; return one record an epoch."""
-    keeper = KeepBest(patience, early_stopping)
+    keeper = KeepBest(schedule.patience, schedule.early_stopping)
     net = LossNet(
         objective,
         criterion=nn.Identity,
         optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=weight_decay,
-        lr=lr,
-        max_epochs=max_epochs,
-        batch_size=batch_size,
-        train_split=None if validation is None else predefined_split(Rows(*validation)),
+        optimizer__weight_decay=schedule.weight_decay,
+        optimizer__fused=device.type in ("cpu", "cuda"),
+        lr=schedule.lr,
+        max_epochs=schedule.max_epochs,
+        batch_size=schedule.batch_size,
+        train_split=None if validation is None else predefined_split(validation),
         callbacks=[("keep_best", keeper)],
         callbacks__epoch_timer=None,
         callbacks__train_loss=None,
         callbacks__valid_loss=None,
         callbacks__print_log=None,
         device=str(device),
-        seed=seed,
-        window_noise=window_noise,
+        seed=schedule.seed,
+        window_noise=schedule.window_noise,
         verbose=0,
     )
-    net.fit(Rows(*training), None)
-    state = (
-        keeper.state_ if keeper.state_ is not None else net.average_.module.state_dict()
+    net.fit(training, None)
+    best = keeper.state_
+    objective.load_state_dict(
+        net.average_.module.state_dict() if best is None else best
     )
-    objective.load_state_dict(state)
-    if verbose:
+    if schedule.verbose:
         last = net.history[-1]
         print(f"{type(objective.model).__name__}: epoch {last['epoch']}, {last}")
     return [dict(record) for record in net.history]

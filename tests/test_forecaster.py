@@ -64,7 +64,7 @@ def test_shapes_of_every_encoder_are_finite_even_where_history_is_missing(
 def test_one_dimensional_targets_drop_the_channel_axis(recording):
     X, y = recording
     X, y = X[:, :, :1], y[:, 0]
-    model = _quick(base="ridge").fit(X, y)
+    model = _quick(base="linear").fit(X, y)
     assert model.predict(X[:5]).shape == (5,)
     assert model.sample(X[:5], 4).shape == (5, 4)
     assert model.sample_trajectories(X[:5], 3, n_samples=4).shape == (5, 4, 3)
@@ -105,8 +105,8 @@ def test_a_scaler_in_front_of_the_window_does_not_change_trajectories(recording)
     data = make_linear_var(n_steps=400, n_channels=3, n_stimuli=0, random_state=0)
     X, y = design_matrix(data.activity), data.activity * [1, 100, 0.01] + [0, 5, -3]
     X = design_matrix(y)
-    plain = make_pipeline(SlidingWindow(3), _quick(base="ridge"))
-    scaled = make_pipeline(StandardScaler(), SlidingWindow(3), _quick(base="ridge"))
+    plain = make_pipeline(SlidingWindow(3), _quick(base="linear"))
+    scaled = make_pipeline(StandardScaler(), SlidingWindow(3), _quick(base="linear"))
     draws = []
     for pipe in (plain, scaled):
         pipe.fit(X, y)
@@ -120,7 +120,7 @@ def test_missing_targets_are_left_out(recording):
     X, y = recording
     holes = y.copy()
     holes[np.random.default_rng(0).random(y.shape) < 0.2] = np.nan
-    full, holed = (_quick(base="ridge").fit(X, t).score(X, y) for t in (y, holes))
+    full, holed = (_quick(base="linear").fit(X, t).score(X, y) for t in (y, holes))
     assert holed > full - 0.02
 
 
@@ -169,7 +169,7 @@ def test_search_finds_the_memory_of_the_system_whatever_the_workers():
 def test_a_decoder_says_why_it_has_no_trajectories(recording):
     X, _ = recording
     y = np.random.default_rng(0).normal(size=(len(X), 2))
-    model = _quick(base="ridge").fit(X, y)
+    model = _quick(base="linear").fit(X, y)
     assert model.sample(X[:2], 3).shape == (2, 3, 2)
     with pytest.raises(ValueError, match="lagged targets"):
         model.sample_trajectories(X[:2], 2, stimulus=np.zeros((2, 2, 3)))
@@ -197,7 +197,7 @@ def test_bad_input_is_named(recording):
         _quick().fit(X, np.where(y > 1, np.inf, y))
     with pytest.raises(ValueError, match="400 and 399"):
         _quick().fit(X, y[:-1])
-    model = _quick(base="ridge").fit(X, y)
+    model = _quick(base="linear").fit(X, y)
     with pytest.raises(ValueError, match="stimulus is None"):
         model.sample_trajectories(X[:2], 3)
     with pytest.raises(ValueError, match="stimulus has 5 steps, horizon needs 8"):

@@ -23,11 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from afm_sklearn import scorers
 from afm_sklearn.design import design_matrix
 from afm_sklearn.metrics import crps, energy_score
 from afm_sklearn.scorers import (
     SampleScorer,
+    _draws,
     make_trajectory_scorer,
     neg_crps_scorer,
     neg_energy_scorer,
@@ -127,7 +127,7 @@ def test_chunks_change_only_the_noise(data, pipeline, scorer, monkeypatch):
     X, y, _ = data
     pipeline.fit(X, y)
     whole = scorer(pipeline, X, y)
-    monkeypatch.setattr(scorers, "_CHUNK_ENTRIES", 100 * 2 * 7)
+    monkeypatch.setattr(_draws, "_CHUNK_ENTRIES", 100 * 2 * 7)
     chunked = scorer(pipeline, X, y)
     assert chunked != whole
     assert chunked == scorer(pipeline, X, y) == pytest.approx(whole, rel=0.05)

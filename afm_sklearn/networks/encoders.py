@@ -13,50 +13,78 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """Build a linear map that keeps the scale of unit-scale inputs."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    nn.init.normal_(layer.weight, std=n_in**-0.5)
+    return layer
+
+
 class StepEmbedding(nn.Module):
-    """Embed every step of a window: lagged activity plus one branch a modality."""
+    """Embed steps: lagged activity plus one branch a modality of the stimulus.
+
+    With ``n_steps`` the embedding is of that many steps together, else of each alone.
+    """
 
     def __init__(
-        self, n_lagged: int, groups: Mapping[str, Sequence[int]], hidden_dim: int
+        self,
+        n_lagged: int,
+        groups: Mapping[str, Sequence[int]],
+        hidden_dim: int,
+        n_steps: int | None = None,
     ):
         super().__init__()
-        self.n_lagged = n_lagged
-        self.lagged = nn.Linear(n_lagged, hidden_dim)
-        self.missing = nn.Linear(n_lagged, hidden_dim, bias=False)
+        self.n_lagged, self.joint = n_lagged, n_steps is not None
+        width = n_steps or 1
+        self.lagged = linear(width * n_lagged, hidden_dim)
+        self.missing = linear(width * n_lagged, hidden_dim, bias=False)
         self.columns = [torch.as_tensor(list(g)) + n_lagged for g in groups.values()]
-        self.branches = nn.ModuleList(
+        self.modalities = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(2 * len(columns), hidden_dim),
+                linear(2 * width * len(columns), hidden_dim),
                 nn.SiLU(),
-                nn.Linear(hidden_dim, hidden_dim),
+                linear(hidden_dim, hidden_dim),
             )
             for columns in groups.values()
         )
 
-    def forward(self, x: Tensor, missing: Tensor) -> Tensor:
-        """Map (n, L, c) values and missing flags to (n, L, hidden_dim)."""
-        out = self.lagged(x[..., : self.n_lagged])
-        out = out + self.missing(missing[..., : self.n_lagged])
-        for columns, branch in zip(self.columns, self.branches, strict=True):
-            out = out + branch(torch.cat([x[..., columns], missing[..., columns]], -1))
+    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
+        """Map (n, L, c) values and flags to (n, L, hidden_dim) or (n, hidden_dim)."""
+        out = self.lagged(self._join(x[..., : self.n_lagged]))
+        if missing is not None:
+            out = out + self.missing(self._join(missing[..., : self.n_lagged]))
+        for columns, branch in zip(self.columns, self.modalities, strict=True):
+            values = x[..., columns]
+            flags = missing[..., columns] if missing is not None else 0 * values
+            out = out + branch(self._join(torch.cat([values, flags], -1)))
         return out
+
+    def _join(self, steps: Tensor) -> Tensor:
+        return steps.flatten(1) if self.joint else steps
 
 
 class _Convolution(nn.Module):
-    """Dilated causal convolutions, read out at the newest step."""
+    """Causal convolutions, kernel 3, dilation 3**k in layer k, read at the newest step.
+
+    Only the positions that reach the newest step are computed: with this dilation
+    they are the disjoint triples of the layer below, and a convolution is a linear
+    map of each triple.
+    """
 
     def __init__(self, length: int, hidden_dim: int, n_layers: int):
         super().__init__()
+        self.reach = 3**n_layers
         self.layers = nn.ModuleList(
-            nn.Conv1d(hidden_dim, hidden_dim, 3, dilation=2**k) for k in range(n_layers)
+            nn.Linear(3 * hidden_dim, hidden_dim) for _ in range(n_layers)
         )
 
     def forward(self, h: Tensor) -> Tensor:
-        h = h.transpose(1, 2)
-        for k, layer in enumerate(self.layers):
-            past = functional.pad(h, (2 * 2**k, 0))
-            h = h + functional.silu(layer(past))
-        return h[..., -1]
+        h = h[:, -self.reach :]
+        h = functional.pad(h, (0, 0, self.reach - h.shape[1], 0))
+        for layer in self.layers:
+            triples = h.unflatten(1, (-1, 3))
+            h = triples[:, :, -1] + functional.silu(layer(triples.flatten(2)))
+        return h[:, 0]
 
 
 class _Recurrent(nn.Module):
@@ -102,17 +130,20 @@ class _Transformer(nn.Module):
 
 
 class _Perceptron(nn.Module):
-    """One hidden layer over all steps at once."""
+    """Residual layers over a linear map of all steps at once, without embedding."""
 
-    def __init__(self, length: int, hidden_dim: int, n_layers: int):
+    def __init__(self, embed: StepEmbedding, hidden_dim: int, n_layers: int):
         super().__init__()
-        layers: list[nn.Module] = [nn.Linear(length * hidden_dim, hidden_dim)]
-        for _ in range(n_layers - 1):
-            layers += [nn.SiLU(), nn.Linear(hidden_dim, hidden_dim)]
-        self.layers = nn.Sequential(*layers)
+        self.embed = embed
+        self.layers = nn.ModuleList(
+            nn.Linear(hidden_dim, hidden_dim) for _ in range(n_layers - 1)
+        )
 
-    def forward(self, h: Tensor) -> Tensor:
-        return self.layers(functional.silu(h).flatten(1))
+    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
+        h = self.embed(x, missing)
+        for layer in self.layers:
+            h = h + layer(functional.silu(h))
+        return h
 
 
 def _temporal(name: str, length: int, hidden_dim: int, n_layers: int) -> nn.Module:
@@ -122,21 +153,25 @@ def _temporal(name: str, length: int, hidden_dim: int, n_layers: int) -> nn.Modu
         return _Recurrent(nn.GRU, hidden_dim, n_layers)
     if name == "lstm":
         return _Recurrent(nn.LSTM, hidden_dim, n_layers)
-    if name == "transformer":
-        return _Transformer(length, hidden_dim, n_layers)
-    return _Perceptron(length, hidden_dim, n_layers)
+    return _Transformer(length, hidden_dim, n_layers)
 
 
+LAG_DECAY = 2.0
 HISTORY_ENCODERS = ("conv", "gru", "lstm", "transformer", "mlp")
 
 
 class HistoryEncoder(nn.Module):
     """Encode a window at several time scales and fuse the encodings.
 
-    At scale k the embedded steps are averaged over k steps, counted back from
-    the newest; an oldest block that is not full averages the steps it has. The
-    encodings, never samples, are fused by a linear map.
+    At scale k the steps are averaged over k steps, counted back from the newest; an
+    oldest block that is not full averages the steps it has. The encodings, never
+    samples, are fused by a linear map.
+
+    A step k back enters divided by k ** LAG_DECAY: as in the linear forecast, what
+    lies further back matters less, unless the data insist.
     """
+
+    lag_weights: Tensor
 
     def __init__(
         self,
@@ -151,20 +186,45 @@ class HistoryEncoder(nn.Module):
     ):
         super().__init__()
         self.scales = tuple(scales)
-        self.embedding = StepEmbedding(n_lagged, groups, hidden_dim)
-        self.temporal = nn.ModuleList(
-            _temporal(name, -(-length // k), hidden_dim, n_layers) for k in self.scales
-        )
-        self.fuse = nn.Linear(len(self.scales) * hidden_dim, hidden_dim)
+        self.length = length
+        weights = torch.arange(length, 0, -1.0) ** -LAG_DECAY
+        self.register_buffer("lag_weights", weights[:, None])
+        self.branches = nn.ModuleList()
+        for k in self.scales:
+            steps = -(-length // k)
+            if name == "mlp":
+                embed = StepEmbedding(n_lagged, groups, hidden_dim, steps)
+                self.branches.append(_Perceptron(embed, hidden_dim, n_layers))
+            else:
+                embed = StepEmbedding(n_lagged, groups, hidden_dim)
+                temporal = _temporal(name, steps, hidden_dim, n_layers)
+                self.branches.append(_Sequence(embed, temporal))
+        if len(self.scales) > 1:
+            self.fuse: nn.Module = linear(len(self.scales) * hidden_dim, hidden_dim)
+        else:
+            self.fuse = nn.Identity()
 
-    def forward(self, x: Tensor, missing: Tensor) -> Tensor:
-        """Map (n, L, c) values and missing flags to (n, hidden_dim)."""
-        h = self.embedding(x, missing)
-        codes = [
-            temporal(_average_blocks(h, k))
-            for k, temporal in zip(self.scales, self.temporal, strict=True)
-        ]
-        return self.fuse(functional.silu(torch.cat(codes, -1)))
+    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
+        """Map the newest steps of (n, L, c) values and flags to (n, hidden_dim)."""
+        x = x[:, -self.length :] * self.lag_weights
+        if missing is not None:
+            missing = missing[:, -self.length :] * self.lag_weights
+        codes = []
+        for k, branch in zip(self.scales, self.branches, strict=True):
+            flags = None if missing is None else _average_blocks(missing, k)
+            codes.append(branch(_average_blocks(x, k), flags))
+        return self.fuse(torch.cat(codes, -1))
+
+
+class _Sequence(nn.Module):
+    """Embed each step, then run over the steps in time."""
+
+    def __init__(self, embed: StepEmbedding, temporal: nn.Module):
+        super().__init__()
+        self.embed, self.temporal = embed, temporal
+
+    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
+        return self.temporal(self.embed(x, missing))
 
 
 def _average_blocks(h: Tensor, k: int) -> Tensor:

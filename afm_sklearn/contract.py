@@ -1,0 +1,395 @@
+"""What every forecaster of the package does, once it can draw a step."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .autoregression import find_lag_map
+from .rollout import rollout
+
+Array = NDArray[Any]
+
+MAX_DRAWS = 1 << 22  # numbers drawn at a time: bounds the memory of sampling
+N_QUANTILE_DRAWS = 400
+
+
+class BaseForecaster(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
+    """A regressor that draws: input checks, chunks, intervals and trajectories.
+
+    A subclass defines its constructor, with ``autoregressive`` and ``random_state``
+    among the arguments, and the three abstract methods. Shapes: windows are
+    (n, L, c), targets (n, d); with 1-D y the last axis of every result is dropped.
+    """
+
+    autoregressive: Any = "auto"
+    random_state: Any = None
+
+    @abstractmethod
+    def _fit(self, windows: Array, targets: Array, seed: int) -> None:
+        """Learn from windows (n, L, c) and targets (n, d); NaN is missing."""
+
+    @abstractmethod
+    def _mean(self, windows: Array) -> Array:
+        """Conditional mean (n, d), the same for a row in any batch."""
+
+    @abstractmethod
+    def _draw(
+        self, windows: torch.Tensor, n_samples: int, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Independent draws of the next step, (n, n_samples, d)."""
+
+    # -- the public methods ----------------------------------------------------
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn p(y | X).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as `SlidingWindow` makes them; (n, c) means L = 1. NaN means not
+            observed.
+        y : array-like of shape (n, d) or (n,)
+            Targets; entries that are NaN are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an argument of the constructor is out of range, X or y hold infinities,
+            or their shapes do not fit.
+        """
+        self._check_parameters()
+        windows = self._check_X(X, reset=True)
+        targets = self._check_y(y, len(windows))
+        self._one_dim = targets.ndim == 1
+        targets = targets.reshape(len(windows), -1)
+        self.n_outputs_ = targets.shape[1]
+        self._find_lags(windows, targets)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._fit(windows, targets, seed)
+        self.seed_ = seed
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Conditional mean; deterministic, the same for a row in any batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, d) or (n,)
+        """
+        return self._shape(self._mean(self._windows(X)))
+
+    def predict_quantiles(self, X: Any, alpha: Any = (0.1, 0.5, 0.9)) -> Array:
+        """Quantiles of each channel; deterministic.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as in `fit`.
+        alpha : float or sequence of float
+            Levels, strictly between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n, n_alpha, d) or (n, n_alpha)
+        """
+        levels = np.atleast_1d(np.asarray(alpha, dtype=float))
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
+        return self._shape(self._quantiles(self._windows(X), levels))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Central interval of each channel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as in `fit`.
+        coverage : float
+            Probability that the interval is to hold, strictly between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n, 2, d) or (n, 2)
+            Lower and upper ends.
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1, got {coverage}")
+        return self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2))
+
+    def sample(self, X: Any, n_samples: int = 100, random_state: Any = None) -> Array:
+        """Independent draws of the next step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as in `fit`.
+        n_samples : int
+            Draws a window.
+        random_state : int, RandomState or None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, d) or (n, n_samples)
+        """
+        check_count("n_samples", n_samples)
+        windows = self._windows(X)
+        generator = self._generator(random_state)
+        parts = []
+        for rows in self._chunks(windows, n_samples):
+            draws = self._draw(self._tensor(windows[rows]), n_samples, generator)
+            parts.append(draws.cpu().numpy())
+        return self._shape(np.concatenate(parts))
+
+    def sample_trajectories(
+        self,
+        X: Any,
+        horizon: int,
+        *,
+        stimulus: Any = None,
+        n_samples: int = 100,
+        random_state: Any = None,
+    ) -> Array:
+        """Joint draws of the next `horizon` steps.
+
+        Each drawn step is pushed into its window and conditions the next.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows that end just before the first forecast step.
+        horizon : int
+            Steps to draw.
+        stimulus : array-like of shape (n, horizon, s), optional
+            The stimulus during each forecast step, in the units of X. Its first
+            step replaces the last one of the window. Needed when the model has a
+            stimulus and ``horizon > 1``.
+        n_samples : int
+            Trajectories a window.
+        random_state : int, RandomState or None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
+
+        Raises
+        ------
+        ValueError
+            If the first channels of X are not the lagged targets, or the stimulus is
+            missing or of the wrong shape.
+        """
+        check_count("n_samples", n_samples)
+        check_count("horizon", horizon)
+        windows = self._windows(X)
+        if not self.autoregressive_:
+            raise ValueError(
+                "sample_trajectories needs the first channels of X to be the lagged "
+                f"targets, but {self._why_not}"
+            )
+        future = self._check_stimulus(stimulus, len(windows), horizon)
+        generator = self._generator(random_state)
+
+        def draw(at: torch.Tensor, k: int) -> torch.Tensor:
+            return self._draw(at, k, generator)
+
+        parts = []
+        for rows in self._chunks(windows, n_samples * (windows.shape[1] + horizon)):
+            out = rollout(
+                draw,
+                self._tensor(windows[rows]),
+                horizon,
+                n_samples,
+                n_outputs=self.n_outputs_,
+                stimulus=None if future is None else self._tensor(future[rows]),
+                lag_scale=self._tensor(self.lag_scale_),
+                lag_offset=self._tensor(self.lag_offset_),
+            )
+            parts.append(out.cpu().numpy())
+        return self._shape(np.concatenate(parts))
+
+    # -- what a subclass may refine --------------------------------------------
+
+    def _check_parameters(self) -> None:
+        if self.autoregressive not in ("auto", True, False):
+            raise ValueError(
+                f"autoregressive={self.autoregressive!r} is unknown, expected one of "
+                "('auto', True, False)"
+            )
+
+    def _quantiles(self, windows: Array, levels: Array) -> Array:
+        parts = []
+        for rows in self._chunks(windows, N_QUANTILE_DRAWS):
+            # The same seed for every chunk, so that chunks do not show.
+            generator = torch.Generator(self._device).manual_seed(self.seed_)
+            at = self._tensor(windows[rows])
+            draws = self._draw(at, N_QUANTILE_DRAWS, generator).cpu().numpy()
+            parts.append(np.quantile(draws, levels, axis=1).swapaxes(0, 1))
+        return np.concatenate(parts)
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float64
+
+    def _row_width(self) -> int:
+        """Numbers that one draw of one row needs in memory, about."""
+        return max(self.n_outputs_, self.window_shape_[1])
+
+    # -- input -----------------------------------------------------------------
+
+    def _windows(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return self._check_X(X, reset=False)
+
+    def _check_X(self, X: Any, *, reset: bool) -> Array:
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=(np.float64, np.float32),
+            allow_nd=True,
+            ensure_all_finite="allow-nan",
+        )
+        X = X[:, None] if X.ndim == 2 else X
+        if X.ndim != 3:
+            raise ValueError(f"X has {X.ndim} dimensions, expected 2 or 3")
+        if reset:
+            self.window_shape_ = X.shape[1:]
+        elif X.shape[1:] != self.window_shape_:
+            raise ValueError(
+                f"X has windows of shape {X.shape[1:]}, but {type(self).__name__} was "
+                f"fitted on {self.window_shape_} (length, channels)"
+            )
+        return X
+
+    def _check_y(self, y: Any, n_rows: int, *, allow_nan: bool = True) -> Array:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None"
+            )
+        y = check_array(
+            y,
+            ensure_2d=False,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            input_name="y",
+        )
+        if np.isnan(y).all():
+            raise ValueError(
+                "y is NaN throughout, expected at least one observed entry"
+            )
+        if y.ndim not in (1, 2):
+            raise ValueError(f"y has {y.ndim} dimensions, expected 1 or 2")
+        if len(y) != n_rows:
+            raise ValueError(
+                f"X and y have inconsistent numbers of samples: {n_rows} and {len(y)}"
+            )
+        return y
+
+    def _find_lags(self, windows: Array, targets: Array) -> None:
+        d = targets.shape[1]
+        found = None
+        if self.autoregressive is not False and windows.shape[2] >= d:
+            found = find_lag_map(windows[:, -1, :d].astype(float), targets)
+        self.lag_scale_, self.lag_offset_ = found or (np.ones(d), np.zeros(d))
+        if self.autoregressive is True and windows.shape[2] < d:
+            raise ValueError(
+                f"autoregressive=True needs at least {d} channels in X, got "
+                f"{windows.shape[2]}"
+            )
+        self.autoregressive_ = self.autoregressive is True or found is not None
+        self._why_not = (
+            "autoregressive=False"
+            if self.autoregressive is False
+            else "those of the rows given to fit are not, nor a scaled copy of them"
+        )
+
+    def _check_stimulus(self, stimulus: Any, n_rows: int, horizon: int) -> Array | None:
+        s = self.window_shape_[1] - self.n_outputs_
+        if stimulus is None:
+            if s and horizon > 1:
+                raise ValueError(
+                    f"stimulus is None, but the model has {s} stimulus channels and "
+                    f"horizon is {horizon}"
+                )
+            return None
+        stimulus = check_array(
+            stimulus,
+            allow_nd=True,
+            ensure_2d=False,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan",
+            input_name="stimulus",
+        )
+        if stimulus.ndim != 3:
+            raise ValueError(
+                f"stimulus has shape {stimulus.shape}, expected "
+                f"({n_rows}, {horizon}, {s})"
+            )
+        given = stimulus.shape
+        if given[1] != horizon:
+            raise ValueError(f"stimulus has {given[1]} steps, horizon needs {horizon}")
+        if given[0] != n_rows:
+            raise ValueError(f"stimulus has {given[0]} rows, X has {n_rows}")
+        if given[2] != s:
+            raise ValueError(f"stimulus has {given[2]} channels, the model has {s}")
+        return stimulus
+
+    # -- tensors ---------------------------------------------------------------
+
+    def _tensor(self, array: Array) -> torch.Tensor:
+        array = np.ascontiguousarray(array)
+        return torch.tensor(array, dtype=self._dtype).to(self._device)
+
+    def _chunks(self, windows: Array, draws_per_row: int) -> Iterator[slice]:
+        """Slices of rows whose draws, and whose windows, fit in memory."""
+        load = max(draws_per_row, windows.shape[1]) * self._row_width()
+        step = max(1, MAX_DRAWS // load)
+        for start in range(0, len(windows), step):
+            yield slice(start, start + step)
+
+    def _generator(self, random_state: Any) -> torch.Generator:
+        seed = check_random_state(random_state).randint(2**31 - 1)
+        return torch.Generator(self._device).manual_seed(int(seed))
+
+    def _shape(self, values: Array) -> Array:
+        return values[..., 0] if self._one_dim else values
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        tags.regressor_tags.poor_score = True
+        return tags
+
+
+def check_count(name: str, value: Any, at_least: int = 1) -> None:
+    """Refuse what is not an integer of at least `at_least`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {at_least}")

@@ -1,0 +1,83 @@
+"""Conditional flow matching on normal scores."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.special import ndtr, ndtri
+
+from ..networks.architecture import Architecture
+from ..networks.velocity import VelocityNetwork
+from .paths import PATHS
+from .solvers import Velocity
+
+
+class Flow(nn.Module):
+    """A flow from correlated Gaussian noise to the normal scores of a window.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Encoder and sizes.
+    factor : Tensor of shape (d, d)
+        Lower triangular; the noise is ``factor @ e`` with e standard normal.
+    path : {"trigonometric", "linear"}
+        Path between noise and data.
+    """
+
+    factor: Tensor
+
+    def __init__(self, architecture: Architecture, factor: Tensor, path: str):
+        super().__init__()
+        self.register_buffer("factor", factor)
+        self.path = PATHS[path]()
+        # The exact velocity at t = 0 is the mean of z1 times the path's slope there.
+        self.mean_gain = 2 / math.pi if path == "trigonometric" else 1.0
+        self.encoder = architecture.history_encoder()
+        self.velocity = VelocityNetwork(
+            architecture.n_outputs, architecture.hidden_dim, architecture.n_layers
+        )
+
+    def field(self, x: Tensor, missing: Tensor | None) -> Velocity:
+        """Encode the windows once; return their velocity, of z (n, k, d) and t."""
+        modulation = self.velocity.modulation(self.encoder(x, missing))[:, None]
+
+        def velocity(z: Tensor, t: float) -> Tensor:
+            return self.velocity(z, z.new_full((1, 1, 1), t), modulation)
+
+        return velocity
+
+    def loss(
+        self,
+        x: Tensor,
+        missing: Tensor | None,
+        low: Tensor,
+        high: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Conditional flow-matching loss (Lipman et al., arXiv 2210.02747, eq. 9).
+
+        `low` and `high` (n, d) are the ends of the interval of normal scores of
+        each target, equal for real values and NaN for missing ones.
+        """
+        observed = torch.isfinite(low)
+        noise = low.new_empty(2, *low.shape).normal_(generator=generator)
+        z0, stand_in = noise @ self.factor.T
+        share = torch.empty_like(low).uniform_(generator=generator)
+        # A missing entry is replaced by a draw of the noise, as input only.
+        z1 = torch.where(observed, uniform_score(low, high, share), stand_in)
+        t = low.new_empty(len(low), 1).uniform_(generator=generator)
+        z, target = self.path.interpolate(z0, z1, t)
+        modulation = self.velocity.modulation(self.encoder(x, missing))
+        velocity = self.velocity(z[:, None], t[:, None], modulation[:, None])[:, 0]
+        loss = (velocity - target) ** 2 * observed
+        return loss.sum() / observed.sum().clamp(min=1)
+
+
+def uniform_score(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """Return the score at a share of the probability between low and high."""
+    flip = torch.where(low > 0, -1.0, 1.0)  # the lower tail keeps its digits
+    a, b = ndtr(flip * low), ndtr(flip * high)
+    return torch.where(low == high, low, flip * ndtri(torch.lerp(a, b, share)))

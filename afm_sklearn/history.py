@@ -1,0 +1,151 @@
+"""Windows at rest: every time step is kept once, however many windows hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Array = NDArray[Any]
+
+CHUNK = 1 << 21  # numbers in the windows that are looked at together
+
+
+class WindowStore:
+    """Windows (n, L, c) as the rows they share and the row where each one starts.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (T, c)
+        Time steps; NaN where not observed.
+    starts : Tensor of shape (n,)
+        Window i holds the rows ``starts[i]`` to ``starts[i] + length - 1``.
+    length : int
+        Steps in a window, L.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = np.array([[[1.0], [2.0]], [[2.0], [3.0]], [[7.0], [8.0]]])
+    >>> store = WindowStore.from_windows(windows)
+    >>> store.rows.flatten().tolist()
+    [1.0, 2.0, 3.0, 7.0, 8.0]
+    >>> store[torch.tensor([1])].tolist()
+    [[[2.0], [3.0]]]
+    """
+
+    def __init__(self, rows: Tensor, starts: Tensor, length: int):
+        self.rows, self.starts, self.length = rows, starts, length
+        self._offsets = torch.arange(length, device=rows.device)
+        broken = torch.isnan(rows).any(1).cpu().long()
+        holes = torch.cat([torch.zeros(1, dtype=torch.long), broken.cumsum(0)])
+        first = starts.cpu()
+        self.has_missing = holes[first + length] > holes[first]
+
+    @classmethod
+    def from_windows(
+        cls, windows: Array, device: torch.device | str = "cpu"
+    ) -> WindowStore:
+        """Find the time steps that successive windows share; float32."""
+        n, length, c = windows.shape
+        if length > 1 and windows.strides[0] == windows.strides[1]:
+            # A strided view: its memory already holds every step once.
+            shape, strides = (n + length - 1, c), windows.strides[1:]
+            rows = np.lib.stride_tricks.as_strided(windows, shape, strides)
+            starts = np.arange(n)
+        else:
+            fresh = _unlike_shifted(windows)
+            # A window that does not continue the last one brings all its steps.
+            starts = np.cumsum(np.where(fresh, length, 1)) - length
+            starts -= starts[0]
+            rows = np.empty((starts[-1] + length, c), windows.dtype)
+            rows[starts + length - 1] = windows[:, -1]
+            for i in np.flatnonzero(fresh):
+                rows[starts[i] : starts[i] + length] = windows[i]
+        kept = torch.tensor(np.asarray(rows, np.float32), device=device)
+        return cls(kept, torch.as_tensor(starts, device=device), length)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Gather the windows (k, L, c) of the given rows."""
+        steps = self.starts[index][:, None] + self._offsets
+        return self.rows[steps]
+
+    def chunks(self, index: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (index, windows) in bounded memory."""
+        if index is None:
+            index = torch.arange(len(self), device=self.rows.device)
+        size = max(1, CHUNK // (self.length * self.rows.shape[1]))
+        for part in index.split(size):
+            yield part, self[part]
+
+
+def _unlike_shifted(windows: Array) -> NDArray[np.bool_]:
+    """Which windows are not the one before, moved on by a step."""
+    fresh = np.ones(len(windows), dtype=bool)
+    size = max(1, CHUNK // windows[0].size)
+    for start in range(1, len(windows), size):
+        rows = slice(start, min(start + size, len(windows)))
+        before = windows[rows.start - 1 : rows.stop - 1, 1:]
+        now = windows[rows, :-1]
+        same = (before == now) | (np.isnan(before) & np.isnan(now))
+        fresh[rows] = ~same.all((1, 2))
+    return fresh
+
+
+class Standardizer(nn.Module):
+    """Bring windows to unit scale, fill what is missing and flag it."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def forward(
+        self, windows: Tensor, has_missing: bool | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return filled windows and missing flags (n, L, c), None if none is missing.
+
+        `has_missing`, where it is known, saves looking.
+        """
+        x = (windows.to(self.mean) - self.mean) / self.scale
+        if has_missing is None:
+            has_missing = bool(torch.isnan(x).any())
+        if not has_missing:
+            return x, None
+        missing = torch.isnan(x)
+        return fill_missing(x), missing.to(x)
+
+
+def fill_missing(x: Tensor) -> Tensor:
+    """Fill (n, L, c) with the last value observed, else the next, else 0."""
+    for order in (1, -1):
+        x = x if order == 1 else x.flip(1)
+        gap = torch.isnan(x)
+        steps = torch.arange(x.shape[1], device=x.device)[None, :, None]
+        latest = torch.where(gap, 0, steps).cummax(1).values
+        x = x.gather(1, latest)
+        x = x if order == 1 else x.flip(1)
+    return torch.nan_to_num(x)
+
+
+def moments(values: Array) -> tuple[Array, Array]:
+    """Mean and scale by column; 0 and 1 where nothing was observed or varies."""
+    count = np.maximum(np.isfinite(values).sum(0), 1)
+    mean = np.nansum(values, 0, dtype=np.float64) / count
+    square = np.zeros(values.shape[1])
+    for start in range(0, len(values), 1 << 14):
+        part = values[start : start + (1 << 14)] - mean
+        square += np.nansum(part**2, 0)
+    scale = np.sqrt(square / count)
+    flat = scale <= 1e-7 * np.abs(mean) + 1e-12
+    return mean, np.where(flat, 1.0, scale)

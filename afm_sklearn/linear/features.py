@@ -1,0 +1,66 @@
+"""Features of the linear forecast: the newest standardised steps of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..history import Standardizer, WindowStore
+
+Array = NDArray[np.float64]
+
+MAX_FEATURES = 600  # only the newest steps beyond it, and always the newest one
+
+
+class LagFeatures:
+    """The newest `n_lags` steps of each window, filled, flattened, oldest first.
+
+    Parameters
+    ----------
+    store : WindowStore
+        The windows.
+    standardizer : Standardizer
+        What they go through first.
+    n_lagged : int
+        Channels, the first ones, that are lagged activity.
+    """
+
+    def __init__(self, store: WindowStore, standardizer: Standardizer, n_lagged: int):
+        self.store, self.standardizer = store, standardizer
+        self.n_channels, self.n_lagged = store.rows.shape[1], n_lagged
+        self.n_lags = max(1, min(store.length, MAX_FEATURES // self.n_channels))
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, p."""
+        return self.n_lags * self.n_channels
+
+    def lags(self) -> Array:
+        """Lag of each feature in steps, 1 for the newest: (p,)."""
+        return np.repeat(np.arange(self.n_lags, 0, -1.0), self.n_channels)
+
+    def own(self, channel: int) -> NDArray[np.intp]:
+        """Features of a channel's own past and of the newest stimulus."""
+        newest = (self.n_lags - 1) * self.n_channels
+        past = np.arange(channel, self.n_features, self.n_channels)
+        return np.append(past, newest + np.arange(self.n_lagged, self.n_channels))
+
+    def newest(self, channel: int) -> int:
+        """Feature that holds a channel's newest step."""
+        return (self.n_lags - 1) * self.n_channels + channel
+
+    def chunks(self, rows: slice) -> Iterator[tuple[Array, Array]]:
+        """Yield (rows, features (k, p)) in bounded memory."""
+        index = np.arange(len(self.store))[rows]
+        for part, windows in self.store.chunks(self._index(index)):
+            where = part.cpu()
+            has_missing = bool(self.store.has_missing[where].any())
+            x, _ = self.standardizer(windows[:, -self.n_lags :], has_missing)
+            yield where.numpy(), x.flatten(1).cpu().numpy().astype(np.float64)
+
+    def _index(self, rows: NDArray[np.intp]) -> Tensor:
+        return torch.as_tensor(rows, device=self.store.rows.device)

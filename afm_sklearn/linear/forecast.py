@@ -1,0 +1,31 @@
+"""Coefficients of a linear forecast, and those of the fits that left a block out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class LinearForecast:
+    """Features times coefficients, with and without each block of rows.
+
+    Attributes
+    ----------
+    coef, intercept : arrays of shape (p, d) and (d,)
+        Fitted on all rows.
+    blocks : list of slice
+        Consecutive blocks of rows that cover the rows fitted on.
+    block_coefs, block_intercepts : lists of arrays
+        The same, fitted without the rows of each block.
+    """
+
+    coef: Array
+    intercept: Array
+    blocks: list[slice]
+    block_coefs: list[Array]
+    block_intercepts: list[Array]

@@ -1,0 +1,18 @@
+"""Displays of forecasts, their calibration and their scores, as in scikit-learn.
+
+Each display is made by a class method ``from_estimator`` or ``from_predictions``, which
+computes what is shown and plots it; ``plot`` draws it again on other axes. matplotlib
+is imported when something is drawn, not before: ``pip install "afm-sklearn[plot]"``.
+"""
+
+from ._coverage import CoverageDisplay
+from ._forecast import ForecastDisplay
+from ._pit import PITDisplay
+from ._score_by_horizon import ScoreByHorizonDisplay
+
+__all__ = [
+    "CoverageDisplay",
+    "ForecastDisplay",
+    "PITDisplay",
+    "ScoreByHorizonDisplay",
+]

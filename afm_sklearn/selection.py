@@ -1,0 +1,91 @@
+"""What the rows held back decide: where they lie, what is kept, with what weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+N_EM_STEPS = 200
+MIN_WEIGHT = 0.02
+
+
+def hold_back(
+    n_rows: int, length: int, starts: Array, fraction: float
+) -> tuple[Array, Array]:
+    """Split rows into those to fit and the last ones, a window apart.
+
+    Whole last runs are held back where a run starts near the place of the cut; they
+    share no step with the rows before, so that no gap is needed.
+
+    Parameters
+    ----------
+    n_rows, length : int
+        Number of rows and steps in a window.
+    starts : array of int
+        Rows at which a run starts.
+    fraction : float
+        Share of the rows to hold back.
+
+    Returns
+    -------
+    fit_rows, held : arrays of int
+        `held` is empty where too few rows would be left on either side.
+    """
+    rows, n_held = np.arange(n_rows), int(n_rows * fraction)
+    cut = n_rows - n_held
+    near = starts[np.abs(starts - cut) < 0.5 * n_held]
+    if n_held >= 5 and len(near):
+        cut = near[np.argmin(np.abs(near - cut))]
+        return rows[:cut], rows[cut:]
+    if n_held < 5 or cut - length < 5:
+        return rows, rows[:0]
+    return rows[: cut - length + 1], rows[cut:]
+
+
+def pays(before: Array, after: Array) -> bool:
+    """Whether the mean score of successive rows fell by more than its standard error.
+
+    The error comes from the means of a few long blocks: the gains of neighbouring
+    rows are alike, and counting them as independent would trust chance.
+    """
+    blocks = np.array_split(before - after, min(8, len(before)))
+    gains = np.array([block.mean() for block in blocks])
+    return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
+
+
+def pool_weights(log_densities: Array) -> Array:
+    """Weights of a linear pool that maximise its likelihood, by EM.
+
+    Parameters
+    ----------
+    log_densities : array of shape (n, members)
+        Log density of each observation under each member.
+
+    Returns
+    -------
+    array of shape (members,)
+        Non-negative, summing to one; weights below MIN_WEIGHT are set to zero.
+
+    References
+    ----------
+    Hall & Mitchell (2007), Combining density forecasts, International Journal of
+    Forecasting 23.
+
+    Examples
+    --------
+    >>> pool_weights(np.array([[0.0, -9.0], [0.0, -9.0]]))
+    array([1., 0.])
+    """
+    relative = log_densities - log_densities.max(1, keepdims=True)
+    densities = np.exp(relative)
+    weights = np.full(densities.shape[1], 1.0 / densities.shape[1])
+    for _ in range(N_EM_STEPS):
+        shares = densities * weights
+        weights = (shares / shares.sum(1, keepdims=True)).mean(0)
+    weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
+    normalised: Array = weights / weights.sum()
+    return normalised
