@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import Tags, check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags, check_random_state
 
-from .autoregression import find_lag_map
+from .checks import InputChecks, check_count
 from .rollout import rollout
 
 Array = NDArray[Any]
@@ -23,7 +21,7 @@ MAX_DRAWS = 1 << 22  # numbers drawn at a time: bounds the memory of sampling
 N_QUANTILE_DRAWS = 400
 
 
-class BaseForecaster(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
     """A regressor that draws: input checks, chunks, intervals and trajectories.
 
     A subclass defines its constructor, with ``autoregressive`` and ``random_state``
@@ -31,7 +29,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
     (n, L, c), targets (n, d); with 1-D y the last axis of every result is dropped.
     """
 
-    autoregressive: Any = "auto"
     random_state: Any = None
 
     @abstractmethod
@@ -258,107 +255,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
         """Numbers that one draw of one row needs in memory, about."""
         return max(self.n_outputs_, self.window_shape_[1])
 
-    # -- input -----------------------------------------------------------------
-
-    def _windows(self, X: Any) -> Array:
-        check_is_fitted(self)
-        return self._check_X(X, reset=False)
-
-    def _check_X(self, X: Any, *, reset: bool) -> Array:
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=(np.float64, np.float32),
-            allow_nd=True,
-            ensure_all_finite="allow-nan",
-        )
-        X = X[:, None] if X.ndim == 2 else X
-        if X.ndim != 3:
-            raise ValueError(f"X has {X.ndim} dimensions, expected 2 or 3")
-        if reset:
-            self.window_shape_ = X.shape[1:]
-        elif X.shape[1:] != self.window_shape_:
-            raise ValueError(
-                f"X has windows of shape {X.shape[1:]}, but {type(self).__name__} was "
-                f"fitted on {self.window_shape_} (length, channels)"
-            )
-        return X
-
-    def _check_y(self, y: Any, n_rows: int, *, allow_nan: bool = True) -> Array:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None"
-            )
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan" if allow_nan else True,
-            input_name="y",
-        )
-        if np.isnan(y).all():
-            raise ValueError(
-                "y is NaN throughout, expected at least one observed entry"
-            )
-        if y.ndim not in (1, 2):
-            raise ValueError(f"y has {y.ndim} dimensions, expected 1 or 2")
-        if len(y) != n_rows:
-            raise ValueError(
-                f"X and y have inconsistent numbers of samples: {n_rows} and {len(y)}"
-            )
-        return y
-
-    def _find_lags(self, windows: Array, targets: Array) -> None:
-        d = targets.shape[1]
-        found = None
-        if self.autoregressive is not False and windows.shape[2] >= d:
-            found = find_lag_map(windows[:, -1, :d].astype(float), targets)
-        self.lag_scale_, self.lag_offset_ = found or (np.ones(d), np.zeros(d))
-        if self.autoregressive is True and windows.shape[2] < d:
-            raise ValueError(
-                f"autoregressive=True needs at least {d} channels in X, got "
-                f"{windows.shape[2]}"
-            )
-        self.autoregressive_ = self.autoregressive is True or found is not None
-        self._why_not = (
-            "autoregressive=False"
-            if self.autoregressive is False
-            else "those of the rows given to fit are not, nor a scaled copy of them"
-        )
-
-    def _check_stimulus(self, stimulus: Any, n_rows: int, horizon: int) -> Array | None:
-        s = self.window_shape_[1] - self.n_outputs_
-        if stimulus is None:
-            if s and horizon > 1:
-                raise ValueError(
-                    f"stimulus is None, but the model has {s} stimulus channels and "
-                    f"horizon is {horizon}"
-                )
-            return None
-        stimulus = check_array(
-            stimulus,
-            allow_nd=True,
-            ensure_2d=False,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
-            input_name="stimulus",
-        )
-        if stimulus.ndim != 3:
-            raise ValueError(
-                f"stimulus has shape {stimulus.shape}, expected "
-                f"({n_rows}, {horizon}, {s})"
-            )
-        given = stimulus.shape
-        if given[1] != horizon:
-            raise ValueError(f"stimulus has {given[1]} steps, horizon needs {horizon}")
-        if given[0] != n_rows:
-            raise ValueError(f"stimulus has {given[0]} rows, X has {n_rows}")
-        if given[2] != s:
-            raise ValueError(f"stimulus has {given[2]} channels, the model has {s}")
-        return stimulus
-
     # -- tensors ---------------------------------------------------------------
 
     def _tensor(self, array: Array) -> torch.Tensor:
@@ -387,9 +283,3 @@ class BaseForecaster(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
         tags.target_tags.single_output = True
         tags.regressor_tags.poor_score = True
         return tags
-
-
-def check_count(name: str, value: Any, at_least: int = 1) -> None:
-    """Refuse what is not an integer of at least `at_least`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
-        raise ValueError(f"{name}={value!r} must be an integer of at least {at_least}")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .contract import Array, BaseForecaster, check_count
+from .checks import check_count
+from .contract import Array, BaseForecaster
 from .fitting import BASES, Settings, fit_step_law
 from .flow.paths import PATHS
 from .flow.solvers import SOLVERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +42,8 @@ class WindowStore:
     def __init__(self, rows: Tensor, starts: Tensor, length: int):
         self.rows, self.starts, self.length = rows, starts, length
         self._offsets = torch.arange(length, device=rows.device)
-        broken = torch.isnan(rows).any(1).cpu().long()
+        broken = torch.cat([torch.isnan(part).any(1) for part in rows.split(1 << 14)])
+        broken = broken.cpu().long()
         holes = torch.cat([torch.zeros(1, dtype=torch.long), broken.cumsum(0)])
         first = starts.cpu()
         self.has_missing = holes[first + length] > holes[first]
@@ -52,11 +54,9 @@ class WindowStore:
     ) -> WindowStore:
         """Find the time steps that successive windows share; float32."""
         n, length, c = windows.shape
-        if length > 1 and windows.strides[0] == windows.strides[1]:
-            # A strided view: its memory already holds every step once.
-            shape, strides = (n + length - 1, c), windows.strides[1:]
-            rows = np.lib.stride_tricks.as_strided(windows, shape, strides)
-            starts = np.arange(n)
+        shared = shared_rows(windows)
+        if shared is not None:
+            rows, starts = shared, np.arange(n)
         else:
             fresh = _unlike_shifted(windows)
             # A window that does not continue the last one brings all its steps.
@@ -66,7 +66,9 @@ class WindowStore:
             rows[starts + length - 1] = windows[:, -1]
             for i in np.flatnonzero(fresh):
                 rows[starts[i] : starts[i] + length] = windows[i]
-        kept = torch.tensor(np.asarray(rows, np.float32), device=device)
+        with warnings.catch_warnings():  # the rows of a view are never written to
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            kept = torch.from_numpy(np.asarray(rows, np.float32)).to(device)
         return cls(kept, torch.as_tensor(starts, device=device), length)
 
     def __len__(self) -> int:
@@ -84,6 +86,17 @@ class WindowStore:
         size = max(1, CHUNK // (self.length * self.rows.shape[1]))
         for part in index.split(size):
             yield part, self[part]
+
+
+def shared_rows(windows: Array) -> Array | None:
+    """Time steps (n + L - 1, c) that windows which are a strided view share."""
+    n, length, c = windows.shape
+    if length == 1 or windows.strides[0] != windows.strides[1]:
+        return None
+    # The memory of the view already holds every step once.
+    return np.lib.stride_tricks.as_strided(
+        windows, (n + length - 1, c), windows.strides[1:], writeable=False
+    )
 
 
 def _unlike_shifted(windows: Array) -> NDArray[np.bool_]:
@@ -140,12 +153,10 @@ def fill_missing(x: Tensor) -> Tensor:
 
 def moments(values: Array) -> tuple[Array, Array]:
     """Mean and scale by column; 0 and 1 where nothing was observed or varies."""
-    count = np.maximum(np.isfinite(values).sum(0), 1)
-    mean = np.nansum(values, 0, dtype=np.float64) / count
-    square = np.zeros(values.shape[1])
-    for start in range(0, len(values), 1 << 14):
-        part = values[start : start + (1 << 14)] - mean
-        square += np.nansum(part**2, 0)
+    parts = [values[k : k + (1 << 14)] for k in range(0, len(values), 1 << 14)]
+    count = np.maximum(np.sum([np.isfinite(part).sum(0) for part in parts], 0), 1)
+    mean = np.sum([np.nansum(part, 0, dtype=np.float64) for part in parts], 0) / count
+    square = np.sum([np.nansum((part - mean) ** 2, 0) for part in parts], 0)
     scale = np.sqrt(square / count)
     flat = scale <= 1e-7 * np.abs(mean) + 1e-12
     return mean, np.where(flat, 1.0, scale)

@@ -29,7 +29,7 @@ MIN_LOG_RATE = -12.0
 
 def fit_poisson(
     features: LagFeatures,
-    y: Array,
+    y: Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
 ) -> LinearForecast:
@@ -39,7 +39,7 @@ def fit_poisson(
     ----------
     features : LagFeatures
         Features of all rows.
-    y : array of shape (n, d)
+    y : Tensor of shape (n, d)
         Counts; NaN where missing.
     usable : array of shape (n,)
         Rows to fit on.
@@ -52,7 +52,7 @@ def fit_poisson(
         Of the log rate.
     """
     chunks = [torch.from_numpy(F).float() for _, F in features.chunks(slice(None))]
-    F, target = torch.cat(chunks), torch.from_numpy(y).float()
+    F, target = torch.cat(chunks), y.float()
     mask = torch.from_numpy(usable)
     lags = torch.from_numpy(features.lags()).float()
     sizes = torch.tensor([b.stop - b.start for b in blocks])

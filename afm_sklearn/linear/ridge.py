@@ -14,8 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from torch import Tensor
 
 from .features import LagFeatures
 from .forecast import LinearForecast
@@ -74,7 +76,7 @@ def _parts(moments: Moments) -> list:
 
 def fit_ridge_stack(
     features: LagFeatures,
-    y: Array,
+    y: Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
     walk: Array | None,
@@ -85,7 +87,7 @@ def fit_ridge_stack(
     ----------
     features : LagFeatures
         Features of all rows.
-    y : array of shape (n, d)
+    y : Tensor of shape (n, d)
         Targets of about unit scale; missing entries (NaN) are imputed by the
         forecast, a few times over.
     usable : array of shape (n,)
@@ -100,21 +102,22 @@ def fit_ridge_stack(
     -------
     LinearForecast
     """
-    filled = np.array(y, dtype=np.float64)
-    gaps = np.isnan(filled)
-    filled[gaps] = 0.0
+    gaps = torch.isnan(y)
+    if not gaps.any():
+        return _fit(features, y, usable, blocks, walk)
+    filled = torch.where(gaps, 0.0, y)
     forecast = _fit(features, filled, usable, blocks, walk)
-    for _ in range(N_IMPUTATIONS if gaps[usable].any() else 0):
+    for _ in range(N_IMPUTATIONS):
         for rows, F in features.chunks(slice(None)):
-            guess = F @ forecast.coef + forecast.intercept
-            filled[rows] = np.where(gaps[rows], guess, filled[rows])
+            guess = torch.as_tensor(F @ forecast.coef + forecast.intercept).to(y)
+            filled[rows] = torch.where(gaps[rows], guess, filled[rows])
         forecast = _fit(features, filled, usable, blocks, walk)
     return forecast
 
 
 def _fit(
     features: LagFeatures,
-    y: Array,
+    y: Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
     walk: Array | None,
@@ -146,14 +149,15 @@ def _fit(
 
 
 def _moments(
-    features: LagFeatures, y: Array, usable: NDArray[np.bool_], block: slice
+    features: LagFeatures, y: Tensor, usable: NDArray[np.bool_], block: slice
 ) -> Moments:
     p, d = features.n_features, y.shape[1]
     sums = Moments(
         0.0, np.zeros(p), np.zeros(d), np.zeros((p, p)), np.zeros((p, d)), np.zeros(d)
     )
     for rows, F in features.chunks(block):
-        F, Y = F[usable[rows]], y[rows][usable[rows]]
+        kept = usable[rows]
+        F, Y = F[kept], y[rows].cpu().numpy()[kept].astype(np.float64)
         sums.n += len(F)
         sums.f += F.sum(0)
         sums.y += Y.sum(0)

@@ -1,0 +1,103 @@
+"""The third stage: correlated noise, and a flow to the dependence that remains."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor
+
+from ..flow.matching import Flow, uniform_score
+from ..law import Pool, StepLaw
+from ..metrics import crps, energy_score
+from ._data import TrainingData, copy_networks
+
+Array = NDArray[np.float64]
+
+MAX_COPULA_ROWS = 20000
+MAX_SCORED_ROWS = 1000
+N_SCORED_DRAWS = 50
+
+
+@torch.inference_mode()
+def normal_scores(
+    data: TrainingData, pool: Pool, forecast: Tensor, rows: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both ends of the interval of normal scores of targets, NaN where missing.
+
+    Of the given rows, or of all.
+    """
+    low: list[Tensor] = []
+    high: list[Tensor] = []
+    for part, windows in data.store.chunks(rows):
+        x, missing = data.standardizer(windows)
+        at, y = forecast[part], data.target[part]
+        params = pool.combine(at, [m(x, missing, at) for m in pool.members])
+        seen = torch.isfinite(y)
+        ends = data.marginal.normal_scores(torch.where(seen, y, 0.0), params)
+        for kept, end in zip((low, high), ends, strict=True):
+            kept.append(torch.where(seen, end, torch.nan))
+    lower = torch.cat(low)
+    return lower, torch.cat(high) if data.is_counts else lower
+
+
+def noise_factor(data: TrainingData, pool: Pool, forecast: Tensor) -> Tensor:
+    """Cholesky factor (d, d) of the correlation of the normal scores."""
+    d = data.n_outputs
+    if data.settings.base == "normal" or d == 1:
+        return torch.eye(d, device=data.device)
+    rows = data.index(np.flatnonzero(data.usable)[-MAX_COPULA_ROWS:])
+    low, high = normal_scores(data, pool, forecast, rows)
+    generator = torch.Generator(data.device).manual_seed(data.settings.seed)
+    share = torch.empty_like(low).uniform_(generator=generator)
+    scores = uniform_score(low, high, share).cpu().numpy().astype(np.float64)
+    return data.tensor(np.linalg.cholesky(shrunk_correlation(scores)))
+
+
+def fit_flow(
+    data: TrainingData,
+    pool: Pool,
+    factor: Tensor,
+    forecast: Tensor,
+    previous: StepLaw | None,
+) -> Flow:
+    """Train the flow from the correlated noise to the normal scores."""
+    low, high = normal_scores(data, pool, forecast)
+    flow = Flow(data.architecture, factor, data.settings.path).to(data.device)
+    if previous is not None and previous.flow is not None:
+        copy_networks(previous.flow, flow)
+    data.train("flow", flow, [low, high])
+    return flow
+
+
+@torch.inference_mode()
+def held_scores(data: TrainingData, law: StepLaw) -> Array:
+    """CRPS plus energy score of held rows, each relative to its dimension."""
+    s, d = data.settings, data.n_outputs
+    generator = torch.Generator(data.device).manual_seed(s.seed)
+    out = []
+    for part, windows in data.store.chunks(data.index(data.held[:MAX_SCORED_ROWS])):
+        shape = (len(part), N_SCORED_DRAWS, d)
+        noise = torch.empty(shape, device=data.device).normal_(generator=generator)
+        draws = law.draw(windows, noise, s.solver, s.n_steps).double().cpu().numpy()
+        draws = (draws - data.y_mean) / data.y_scale
+        target = data.target[part].double().cpu().numpy()
+        # A missing entry must not count: the mean draw costs both laws alike.
+        target = np.where(np.isfinite(target), target, draws.mean(1))
+        out.append(crps(target, draws).mean(1))
+        out[-1] += energy_score(target, draws) / np.sqrt(d)
+    return np.concatenate(out)
+
+
+def shrunk_correlation(scores: Array) -> Array:
+    """Ledoit-Wolf correlation (d, d); missing entries count as uncorrelated."""
+    filled = np.nan_to_num(scores)
+    scale = np.sqrt((filled**2).mean(0))
+    live = scale > 1e-3
+    correlation = np.eye(len(scale))
+    if live.sum() > 1 and len(filled) > 1:
+        covariance, _ = ledoit_wolf(filled[:, live] / scale[live], assume_centered=True)
+        deviation = np.sqrt(np.diag(covariance))
+        correlation[np.ix_(live, live)] = covariance / np.outer(deviation, deviation)
+    return correlation

@@ -1,0 +1,96 @@
+"""The second stage: networks of every channel's law, pooled with the linear one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..law import LinearLaw, Pool, StepLaw
+from ..networks.marginal import MarginalNetwork
+from ..selection import pays, pool_weights
+from ._data import TrainingData, copy_networks
+
+Array = NDArray[np.float64]
+
+N_COMPONENTS = 3
+
+
+def fit_learned(
+    data: TrainingData, linear: LinearLaw, forecast: Tensor, previous: StepLaw | None
+) -> Pool | None:
+    """Train the networks and weigh them; None if they do not pay ("auto")."""
+    networks = {"newest": _newest_network(data)}
+    if data.architecture.length > 1:
+        networks["window"] = _window_network(data, linear)
+    for k, (name, network) in enumerate(networks.items()):
+        network.to(data.device)
+        if previous is not None and k < len(previous.pool.members):
+            copy_networks(previous.pool.members[k], network)
+        data.train(name, network, [data.target, forecast])
+    members = list(networks.values())
+    if not len(data.held):
+        weights = np.append(0.0, np.full(len(members), 1.0 / len(members)))
+    else:
+        densities, seen = _log_densities(data, linear, members, forecast)
+        weights = pool_weights(densities[seen])
+        pooled = np.logaddexp.reduce(densities + _log(weights), -1)
+        before, after = (
+            -np.where(seen, values, 0.0).sum(1)
+            for values in (densities[..., 0], pooled)
+        )
+        if data.settings.base == "auto" and not pays(before, after):
+            return None
+    kept = [m for m, w in zip(members, weights[1:], strict=True) if w]
+    log_weights = _log(np.append(weights[0], weights[1:][weights[1:] > 0]))
+    return Pool(linear, kept, data.tensor(log_weights))
+
+
+def _window_network(data: TrainingData, linear: LinearLaw) -> MarginalNetwork:
+    """Build a network that corrects the linear forecast from the whole window."""
+    scale = linear.log_scale
+    unit = torch.ones_like(scale) if data.is_counts else scale.exp()
+    k = 1 if data.is_counts else N_COMPONENTS
+    return MarginalNetwork(data.architecture, data.marginal, unit, scale, k)
+
+
+def _newest_network(data: TrainingData) -> MarginalNetwork:
+    """Build a network that sees the newest step alone: many systems are Markov."""
+    d = data.n_outputs
+    architecture, unit = data.architecture.newest_step(), torch.ones(d)
+    if not data.is_counts:
+        zero = torch.zeros(d)
+        return MarginalNetwork(
+            architecture, data.marginal, unit, zero, N_COMPONENTS, zero
+        )
+    center = data.target.nanmean(0).clamp(min=1e-3).log().cpu()
+    return MarginalNetwork(architecture, data.marginal, unit, 2 * unit, 1, center)
+
+
+@torch.inference_mode()
+def _log_densities(
+    data: TrainingData,
+    linear: LinearLaw,
+    members: list[MarginalNetwork],
+    forecast: Tensor,
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Log densities of the held targets (n, d, members), and which exist."""
+    alone = Pool(linear, [], torch.zeros(1, device=data.device))
+    out, observed = [], []
+    for rows, windows in data.store.chunks(data.index(data.held)):
+        x, missing = data.standardizer(windows)
+        at, y = forecast[rows], data.target[rows]
+        seen = torch.isfinite(y)
+        y = torch.where(seen, y, 0.0)
+        laws = [alone.combine(at, []), *(m(x, missing, at) for m in members)]
+        logs = [data.marginal.log_density(y, law) for law in laws]
+        out.append(torch.stack(logs, -1).cpu().numpy().astype(np.float64))
+        observed.append(seen.cpu().numpy())
+    return np.concatenate(out), np.concatenate(observed)
+
+
+def _log(weights: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        logs: Array = np.log(weights)
+    return logs
