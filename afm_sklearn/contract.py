@@ -205,22 +205,11 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
             )
         future = self._check_stimulus(stimulus, len(windows), horizon)
         generator = self._generator(random_state)
-
-        def draw(at: torch.Tensor, k: int) -> torch.Tensor:
-            return self._draw(at, k, generator)
-
         parts = []
         for rows in self._chunks(windows, n_samples * (windows.shape[1] + horizon)):
-            out = rollout(
-                draw,
-                self._tensor(windows[rows]),
-                horizon,
-                n_samples,
-                n_outputs=self.n_outputs_,
-                stimulus=None if future is None else self._tensor(future[rows]),
-                lag_scale=self._tensor(self.lag_scale_),
-                lag_offset=self._tensor(self.lag_offset_),
-            )
+            ahead = None if future is None else self._tensor(future[rows])
+            at = self._tensor(windows[rows])
+            out = self._rollout(at, horizon, n_samples, ahead, generator)
             parts.append(out.cpu().numpy())
         return self._shape(np.concatenate(parts))
 
@@ -232,6 +221,26 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
                 f"autoregressive={self.autoregressive!r} is unknown, expected one of "
                 "('auto', True, False)"
             )
+
+    def _rollout(
+        self,
+        windows: torch.Tensor,
+        horizon: int,
+        n_samples: int,
+        stimulus: torch.Tensor | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Trajectories (n, n_samples, horizon, d) from windows in the units of X."""
+        return rollout(
+            lambda at, k: self._draw(at, k, generator),
+            windows,
+            horizon,
+            n_samples,
+            n_outputs=self.n_outputs_,
+            stimulus=stimulus,
+            lag_scale=self._tensor(self.lag_scale_),
+            lag_offset=self._tensor(self.lag_offset_),
+        )
 
     def _quantiles(self, windows: Array, levels: Array) -> Array:
         parts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from .fitting import BASES, Settings, fit_step_law
 from .flow.paths import PATHS
 from .flow.solvers import SOLVERS
 from .networks.encoders import HISTORY_ENCODERS
+from .rollout import rollout
+from .threads import threads_for
 
 
 class AFMForecaster(BaseForecaster):
@@ -202,7 +205,7 @@ class AFMForecaster(BaseForecaster):
         # In double precision the order of a batch cannot show in the result.
         law = copy.deepcopy(self.law_).double()
         parts = []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads(len(windows)):
             for rows in self._chunks(windows, 1):
                 at = self._tensor(windows[rows]).double()
                 parts.append(law.mean(at).cpu().numpy())
@@ -213,8 +216,48 @@ class AFMForecaster(BaseForecaster):
         self, windows: torch.Tensor, n_samples: int, generator: torch.Generator
     ) -> torch.Tensor:
         shape = (len(windows), n_samples, self.n_outputs_)
-        noise = torch.randn(shape, generator=generator, device=windows.device)
-        return self.law_.draw(windows, noise, self.solver, self.n_steps)
+        noise = windows.new_empty(shape).normal_(generator=generator)
+        with self._threads(len(windows) * n_samples):
+            return self.law_.draw(windows, noise, self.solver, self.n_steps)
+
+    @torch.inference_mode()
+    def _rollout(
+        self,
+        windows: torch.Tensor,
+        horizon: int,
+        n_samples: int,
+        stimulus: torch.Tensor | None,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        # Where nothing is missing the whole walk is done in standardised steps.
+        law, d = self.law_, self.n_outputs_
+        x, missing = law.standardizer(windows)
+        if missing is not None or (stimulus is not None and stimulus.isnan().any()):
+            return super()._rollout(windows, horizon, n_samples, stimulus, generator)
+        mean, scale = law.standardizer.mean, law.standardizer.scale
+        unit = self._tensor(self.lag_scale_)
+        if stimulus is not None:
+            stimulus = (stimulus - mean[d:]) / scale[d:]
+
+        def draw(at: torch.Tensor, k: int) -> torch.Tensor:
+            noise = at.new_empty(len(at), k, d).normal_(generator=generator)
+            return law.draw_prepared(at, None, noise, self.solver, self.n_steps)
+
+        with self._threads(len(x) * n_samples):
+            return rollout(
+                draw,
+                x[:, -law.reach :],
+                horizon,
+                n_samples,
+                n_outputs=d,
+                stimulus=stimulus,
+                lag_scale=unit * scale[:d],
+                lag_offset=self._tensor(self.lag_offset_) + unit * mean[:d],
+            )
+
+    def _threads(self, n_draws: int) -> AbstractContextManager[None]:
+        """Threads for the product of so many draws with a network's layer."""
+        return threads_for(n_draws * self.hidden_dim * self._row_width())
 
     def _quantiles(self, windows: Array, levels: Array) -> Array:
         if self.law_.flow is not None:

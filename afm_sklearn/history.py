@@ -68,7 +68,7 @@ class WindowStore:
                 rows[starts[i] : starts[i] + length] = windows[i]
         with warnings.catch_warnings():  # the rows of a view are never written to
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            kept = torch.from_numpy(np.asarray(rows, np.float32)).to(device)
+            kept = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(device)
         return cls(kept, torch.as_tensor(starts, device=device), length)
 
     def __len__(self) -> int:

@@ -94,7 +94,7 @@ class StepLaw(nn.Module):
 
     Noise, correlated by `factor`, goes through the flow (if one was kept) and then
     through each channel's marginal law. Every method takes raw windows (n, L, c)
-    and works in the units of y.
+    and works in the units of y. `reach` is the number of steps it looks back.
     """
 
     y_mean: Tensor
@@ -119,6 +119,12 @@ class StepLaw(nn.Module):
         names = ("y_mean", "y_scale", "y_low", "y_high")
         for name, value in zip(names, target, strict=True):
             self.register_buffer(name, value)
+        networks = [*pool.members, *([] if flow is None else [flow])]
+        self.reach = max(
+            pool.linear.coef.shape[0] // len(standardizer.mean),
+            *(network.encoder.length for network in networks),
+            1,
+        )
         self.is_correlated = bool((factor - torch.diag(factor.diagonal())).any())
 
     def mean(self, windows: Tensor) -> Tensor:
@@ -144,6 +150,20 @@ class StepLaw(nn.Module):
     def draw(self, windows: Tensor, noise: Tensor, solver: str, n_steps: int) -> Tensor:
         """Map standard normal noise (n or 1, k, d) to draws (n, k, d)."""
         x, missing = self.standardizer(windows)
+        return self.draw_prepared(x, missing, noise, solver, n_steps)
+
+    def draw_prepared(
+        self,
+        x: Tensor,
+        missing: Tensor | None,
+        noise: Tensor,
+        solver: str,
+        n_steps: int,
+    ) -> Tensor:
+        """Do the same for windows that went through the standardiser.
+
+        Only their newest `reach` steps are needed.
+        """
         z = noise @ self.factor.T if self.is_correlated else noise
         if self.flow is not None:
             field = self.flow.field(x, missing)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..flow.matching import Flow
 from ..law import Pool, StepLaw
 from ..selection import pays
+from ..threads import threads_for
 from ._data import TrainingData
 from ._dependence import fit_flow, held_scores, noise_factor
 from ._learned import fit_learned
@@ -45,7 +46,9 @@ def fit_step_law(
         One list of records, an epoch each, for each network trained.
     """
     cuda = [settings.torch_device] if settings.torch_device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    batch = 256 if settings.batch_size == "auto" else settings.batch_size
+    work = batch * windows[0].size * settings.hidden_dim
+    with torch.random.fork_rng(devices=cuda), threads_for(work):
         torch.manual_seed(settings.seed)  # of the networks' initial weights
         data = TrainingData(windows, y, settings)
         law, kept = _fit(data, previous)

@@ -25,6 +25,8 @@ from .forecast import LinearForecast
 Array = NDArray[np.float64]
 
 PENALTIES = np.append(np.logspace(-1, 6, 15), np.inf)
+COARSE_PENALTIES = PENALTIES[::3]  # where p d is large; they end in infinity too
+MAX_FINE = 100_000
 DECAYS = (1.0, 2.0, 3.0)
 OWN_DECAY = 1.0
 N_IMPUTATIONS = 4
@@ -133,7 +135,7 @@ def _fit(
     if len(fits) > 1:
         choice = np.sum([fit.errors() for fit in fits[:-1]], axis=0).argmin(1)
     else:  # too few rows to judge: keep to the anchors
-        choice = np.full((fits[0].n_models, y.shape[1]), len(PENALTIES) - 1)
+        choice = np.full((fits[0].n_models, y.shape[1]), len(fits[0].penalties) - 1)
     for fit in fits:
         fit.choose(choice)
     weights = _stack_weights(fits)
@@ -196,6 +198,7 @@ class _Fit:
             values, vectors = np.linalg.eigh(shrink[:, None] * train.ff * shrink)
             self.rotations.append((np.maximum(values, 0.0), shrink[:, None] * vectors))
         self.targets = [train.fy - train.ff @ anchor for anchor in self.anchors]
+        self.penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
         self.n_models = len(self.anchors) * len(self.rotations)
 
     def errors(self) -> Array:
@@ -209,19 +212,19 @@ class _Fit:
                 missed = self.held.fy - self.held.ff @ anchor
                 own = self.held.yy - (anchor * (self.held.fy + missed)).sum(0)
                 against = basis.T @ missed
-                for penalty in PENALTIES:
+                for penalty in self.penalties:
                     w = projected / (values + penalty)[:, None]
                     out.append(
                         own - 2 * (w * against).sum(0) + (w * (cross @ w)).sum(0)
                     )
-        return np.reshape(out, (self.n_models, len(PENALTIES), -1))
+        return np.reshape(out, (self.n_models, len(self.penalties), -1))
 
     def choose(self, choice: NDArray[np.intp]) -> None:
         """Compute the coefficients (models, p, d) for the chosen penalties."""
         coefs: list[Array] = []
         for values, basis in self.rotations:
             for anchor, target in zip(self.anchors, self.targets, strict=True):
-                penalty = PENALTIES[choice[len(coefs)]]
+                penalty = self.penalties[choice[len(coefs)]]
                 w = (basis.T @ target) / (values[:, None] + penalty)
                 coefs.append(anchor + basis @ w)
         self.coefs = np.array(coefs)

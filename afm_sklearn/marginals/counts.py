@@ -58,8 +58,9 @@ class CountMixture:
             mass.advance()
             before = torch.where(later, before + at, before)
             at = torch.where(later, mass.total(), at)
-        low = ndtri(before).clamp(-MAX_SCORE, MAX_SCORE)
-        high = ndtri((before + at).clamp(max=1.0)).clamp(-MAX_SCORE, MAX_SCORE)
+        # Rounding may carry a sum of masses beyond 1.
+        ends = before.clamp(max=1.0), (before + at).clamp(max=1.0)
+        low, high = (ndtri(end).clamp(-MAX_SCORE, MAX_SCORE) for end in ends)
         return low, high
 
     @staticmethod

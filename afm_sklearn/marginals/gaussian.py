@@ -14,13 +14,14 @@ import math
 
 import torch
 from torch import Tensor
-from torch.special import log_ndtr, ndtr, ndtri
+from torch.special import log_ndtr, ndtri
 
 Params = tuple[Tensor, Tensor, Tensor]
 
 MAX_SCORE = 5.0  # of float32: beyond it 1 - Phi(z) has no digits left
-N_HALVINGS = 12
+N_HALVINGS = 9
 N_NEWTON = 3
+PART = 1 << 17  # numbers in an array that stays in cache
 
 
 class GaussianMixture:
@@ -32,7 +33,7 @@ class GaussianMixture:
         loc, log_scale, log_weight = (p[:, None] for p in params)
         if loc.shape[-1] == 1:
             return loc[..., 0] + log_scale[..., 0].exp() * z
-        return _invert(z, loc, log_scale.exp(), log_weight.exp())
+        return _invert_in_parts(z, loc, log_scale.exp(), log_weight.exp())
 
     @staticmethod
     def normal_scores(y: Tensor, params: Params) -> tuple[Tensor, Tensor]:
@@ -63,6 +64,20 @@ class GaussianMixture:
         return (log_weight.exp() * loc).sum(-1)
 
 
+def _invert_in_parts(z: Tensor, loc: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    """Invert a few rows, or draws of one row, at a time: small arrays stay in cache."""
+    n, k, d = z.shape
+    width = d * loc.shape[-1]
+    if z.device.type != "cpu" or n * k * width <= PART:
+        return _invert(z, loc, scale, weight)
+    if k * width > PART:
+        draws = z.split(max(1, PART // (n * width)), 1)
+        return torch.cat([_invert(part, loc, scale, weight) for part in draws], 1)
+    size = max(1, PART // (k * width))
+    rows = zip(*(values.split(size) for values in (z, loc, scale, weight)), strict=True)
+    return torch.cat([_invert(*part) for part in rows])
+
+
 def _invert(z: Tensor, loc: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
     """Solve F(y) = Phi(z): halvings of a bracket, then safeguarded Newton steps.
 
@@ -72,22 +87,25 @@ def _invert(z: Tensor, loc: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
     low, high = quantiles.amin(-1), quantiles.amax(-1)
     # In the upper tail 1 - F keeps the digits that F loses.
     flip = torch.where(z > 0, -1.0, 1.0)
-    target = ndtr(flip * z)
-    precision = flip[..., None] / scale
+    target = torch.erfc(-flip * z / math.sqrt(2))
+    precision = -flip[..., None] / (scale * math.sqrt(2))
 
-    def mass(y: Tensor) -> Tensor:
-        return (weight * ndtr((y[..., None] - loc) * precision)).sum(-1)
+    def excess(y: Tensor) -> Tensor:
+        mass = torch.erfc((y[..., None] - loc) * precision)
+        return flip * (
+            torch.einsum("...k,...k->...", mass, weight.expand_as(mass)) - target
+        )
 
     for _ in range(N_HALVINGS):
         middle = 0.5 * (low + high)
-        too_low = flip * (mass(middle) - target) < 0
+        too_low = excess(middle) < 0
         low = torch.where(too_low, middle, low)
         high = torch.where(too_low, high, middle)
     y = 0.5 * (low + high)
+    height = weight / scale * math.sqrt(2 / math.pi)
     for _ in range(N_NEWTON):
         u = (y[..., None] - loc) / scale
-        density = (weight * torch.exp(-0.5 * u * u) / scale).sum(-1)
-        density = density / math.sqrt(2 * math.pi)
-        step = flip * (mass(y) - target) / density.clamp(min=1e-12)
+        slope = (height * torch.exp(-0.5 * u * u)).sum(-1)
+        step = excess(y) / slope.clamp(min=1e-12)
         y = torch.minimum(torch.maximum(y - step, low), high)
     return y
