@@ -1,6 +1,6 @@
-"""Forecast a simulated, stimulus-driven population and compare with the truth.
+"""Forecast a simulated population driven by a moving stimulus; compare with the truth.
 
-Writes a score table to the screen and a fan chart to demo_output/forecast.png.
+Prints a score table and writes a fan chart to demo_output/forecast.png.
 """
 
 from pathlib import Path
@@ -8,86 +8,75 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 
 from afm_sklearn import (
     AFMForecaster,
+    ResidualForecaster,
     SlidingWindow,
     crps,
     design_matrix,
     energy_score,
 )
-from afm_sklearn.datasets import make_double_well
+from afm_sklearn.datasets import make_spiking_population
+from afm_sklearn.plotting import ForecastDisplay
 
-HORIZON, N_SAMPLES = 8, 100
-
-
-def ridge_samples(X, y, X_test, random_state):
-    """Ridge with Gaussian errors: the residual covariance of the training rows."""
-    flat, flat_test = (np.nan_to_num(a.reshape(len(a), -1)) for a in (X, X_test))
-    ridge = RidgeCV(np.logspace(-2, 5, 15)).fit(flat, y)
-    covariance = np.cov((y - ridge.predict(flat)).T)
-    rng = np.random.default_rng(random_state)
-    errors = rng.multivariate_normal(
-        np.zeros(y.shape[1]), covariance, (len(X_test), N_SAMPLES)
-    )
-    return ridge.predict(flat_test)[:, None] + errors
+HORIZON, N_SAMPLES, N_TRAIN = 20, 200, 4000
 
 
-def fan_chart(observed, trajectories, path):
-    """Median and two intervals of the first channel by lead time."""
-    lead = np.arange(1, HORIZON + 1)
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for coverage, shade in ((0.9, 0.2), (0.5, 0.4)):
-        low, high = np.quantile(
-            trajectories[..., 0], [(1 - coverage) / 2, (1 + coverage) / 2], axis=0
+def score_table(models, windows, y):
+    """Print the scores of the next step and of whole trajectories."""
+    origins = np.arange(0, len(y) - HORIZON + 1, 10)
+    steps = origins[:, None] + np.arange(HORIZON)
+    future = windows[steps, -1, y.shape[1] :]
+    print(f"{'':12}{'CRPS':>8}{'energy':>8}{f'energy, {HORIZON} steps':>18}")
+    for name, model in models.items():
+        draws = model.sample(windows, 100, random_state=0)
+        paths = model.sample_trajectories(
+            windows[origins], HORIZON, stimulus=future, random_state=0
         )
-        axes.fill_between(
-            lead, low, high, color="C0", alpha=shade, lw=0, label=f"{coverage:.0%}"
+        scores = (
+            crps(y, draws).mean(),
+            energy_score(y, draws).mean(),
+            energy_score(y[steps], paths).mean(),
         )
-    axes.plot(lead, np.median(trajectories[..., 0], 0), "C0", label="median")
-    axes.plot(lead, trajectories[:5, :, 0].T, "0.4", lw=0.6)
-    axes.plot(lead, observed[:, 0], "ko-", label="observed")
-    axes.set(xlabel="lead time (steps)", ylabel="activity of channel 1 (a.u.)")
-    axes.legend(frameon=False)
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=150)
+        print(f"{name:12}{scores[0]:8.4f}{scores[1]:8.4f}{scores[2]:18.4f}")
 
 
 def main():
-    data = make_double_well(n_steps=2500, random_state=0)
+    data = make_spiking_population(n_steps=N_TRAIN + 1000, random_state=0)
     X, y = design_matrix(data.activity, data.stimulus, data.runs), data.activity
-    train, test = slice(0, 2000), slice(2000, None)
+    train, test = slice(0, N_TRAIN), slice(N_TRAIN, None)
 
-    pipe = make_pipeline(SlidingWindow(5, run_column=-1), AFMForecaster(random_state=0))
-    pipe.fit(X[train], y[train])
-    window, model = pipe[:-1], pipe[-1]
-    windows = window.transform(X)
-    draws = {
-        "oracle": data.oracle.sample(windows[test], N_SAMPLES, random_state=0),
-        "AFM": model.sample(windows[test], N_SAMPLES, random_state=0),
-        "ridge": ridge_samples(windows[train], y[train], windows[test], 0),
-    }
-    print(f"one step ahead, kept by AFM: {model.base_}")
-    print(f"{'':8}{'CRPS':>8}{'energy':>8}")
-    for name, samples in draws.items():
-        scores = crps(y[test], samples).mean(), energy_score(y[test], samples).mean()
-        print(f"{name:8}{scores[0]:8.4f}{scores[1]:8.4f}")
+    models = {"oracle": data.oracle}
+    for name, forecaster in {
+        "AFM": AFMForecaster(random_state=0),
+        "ridge": ResidualForecaster(RidgeCV(np.logspace(-2, 5, 15))),
+    }.items():
+        pipe = make_pipeline(SlidingWindow(10, run_column=-1), forecaster)
+        pipe.fit(X[train], y[train])
+        models[name] = pipe[-1]
+    windows = pipe[:-1].transform(X)
+    print(f"{y.shape[1]} neurons, {N_TRAIN} bins to fit on, 1000 to be judged by")
+    score_table(models, windows[test], y[test])
 
-    start = 2100
-    future = windows[None, start : start + HORIZON, -1, y.shape[1] :]
-    trajectories = model.sample_trajectories(
-        windows[start : start + 1],
-        HORIZON,
-        stimulus=future if future.shape[-1] else None,
+    busiest = int(y[train].mean(0).argmax())
+    display = ForecastDisplay.from_estimator(
+        models["AFM"],
+        windows[test],
+        y[test],
+        horizon=HORIZON,
+        channel=busiest,
+        origin=300,
         n_samples=N_SAMPLES,
         random_state=0,
-    )[0]
+    )
+    display.ax_.set_ylabel(f"spikes of neuron {busiest} in a bin")
     path = Path("demo_output/forecast.png")
-    fan_chart(y[start : start + HORIZON], trajectories, path)
+    path.parent.mkdir(exist_ok=True)
+    display.figure_.savefig(path, dpi=150)
     print(f"fan chart: {path}")
 
 

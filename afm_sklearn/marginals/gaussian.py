@@ -19,7 +19,7 @@ from torch.special import log_ndtr, ndtri
 Params = tuple[Tensor, Tensor, Tensor]
 
 MAX_SCORE = 5.0  # of float32: beyond it 1 - Phi(z) has no digits left
-N_HALVINGS = 9
+N_HALVINGS = 12
 N_NEWTON = 3
 PART = 1 << 17  # numbers in an array that stays in cache
 

@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import PoissonRegressor, Ridge
+
+from afm_sklearn import AFMForecaster, SlidingWindow, crps, design_matrix
+from afm_sklearn.datasets import make_linear_var, make_spiking_population
+from afm_sklearn.history import Standardizer, WindowStore
+from afm_sklearn.linear import LagFeatures, fit_poisson, fit_ridge_stack, poisson, ridge
+
+BLOCKS = [slice(0, 100), slice(100, 250), slice(250, 300)]
+
+
+@pytest.fixture
+def one_ridge(monkeypatch):
+    """One penalty and one decay: nothing is left to choose."""
+    monkeypatch.setattr(ridge, "PENALTIES", np.array([30.0]))
+    monkeypatch.setattr(ridge, "DECAYS", (1.0,))
+
+
+@pytest.fixture
+def one_poisson(monkeypatch):
+    monkeypatch.setattr(poisson, "PENALTIES", (0.1,))
+    monkeypatch.setattr(poisson, "DECAYS", (1.0,))
+    monkeypatch.setattr(poisson, "MAX_ITERATIONS", 400)
+
+
+def _features(windows, n_lagged=None):
+    c = windows.shape[2]
+    plain = Standardizer(torch.zeros(c), torch.ones(c))
+    store = WindowStore.from_windows(np.asarray(windows, np.float32))
+    return LagFeatures(store, plain, c if n_lagged is None else n_lagged)
+
+
+def _problem(length=1, seed=0):
+    """Independent windows, linear targets and all rows usable."""
+    rng = np.random.default_rng(seed)
+    windows = rng.normal(size=(300, length, 4)).astype(np.float32)
+    y = windows.reshape(300, -1) @ rng.normal(size=(4 * length, 2)) + 1.0
+    y += rng.normal(size=y.shape)
+    return windows, torch.from_numpy(y).float(), np.ones(300, dtype=bool)
+
+
+def _without(block):
+    return np.setdiff1d(np.arange(300), np.arange(300)[block])
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_out_of_block_fits_are_ridge_regressions_on_the_other_blocks(length, one_ridge):
+    windows, y, usable = _problem(length)
+    fit = fit_ridge_stack(_features(windows), y, usable, BLOCKS, walk=None)
+    # A penalty that grows with the lag is a plain one on features that shrink.
+    shrink = np.repeat(1.0 / np.arange(length, 0, -1), 4)
+    F = windows.reshape(300, -1) * shrink
+    parts = zip(BLOCKS, fit.block_coefs, fit.block_intercepts, strict=True)
+    for block, coef, intercept in parts:
+        rows = _without(block)
+        expected = Ridge(alpha=30.0).fit(F[rows], y.numpy()[rows])
+        np.testing.assert_allclose(coef, shrink[:, None] * expected.coef_.T, rtol=1e-5)
+        np.testing.assert_allclose(intercept, expected.intercept_, rtol=1e-5)
+    expected = Ridge(alpha=30.0).fit(F, y.numpy())
+    np.testing.assert_allclose(fit.coef, shrink[:, None] * expected.coef_.T, rtol=1e-5)
+
+
+def test_a_single_block_is_fitted_although_nothing_can_be_left_out():
+    windows, y, usable = _problem()
+    fit = fit_ridge_stack(_features(windows), y, usable, [slice(0, 300)], None)
+    assert np.isfinite(fit.coef).all() and len(fit.block_coefs) == 1
+
+
+@pytest.mark.parametrize("family", ["ridge", "Poisson"])
+def test_forecasts_of_a_block_never_used_its_targets(family, request):
+    if family == "ridge":
+        request.getfixturevalue("one_ridge")
+        windows, y, usable = _problem()
+
+        def fit(y):
+            return fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+    else:
+        request.getfixturevalue("one_poisson")
+        windows, y, usable = _spikes()
+
+        def fit(y):
+            return fit_poisson(_features(windows), y, usable, BLOCKS)
+
+    other = y.clone()
+    other[BLOCKS[1]] = other[BLOCKS[1]].flip(0) + 1.0
+    first, second = fit(y), fit(other)
+    # Poisson fits start from the fit of all rows and stop at a tolerance.
+    rtol = 1e-6 if family == "ridge" else 0.01
+    np.testing.assert_allclose(
+        first.block_coefs[1], second.block_coefs[1], rtol=rtol, atol=rtol / 10
+    )
+    assert not np.allclose(first.block_coefs[0], second.block_coefs[0], atol=0.01)
+
+
+def test_rows_that_are_not_usable_do_not_enter():
+    windows, y, usable = _problem()
+    usable[::7] = False
+    wild = torch.where(torch.from_numpy(usable)[:, None], y, 1e3)
+    fits = [
+        fit_ridge_stack(_features(windows), t, usable, BLOCKS, None) for t in (y, wild)
+    ]
+    np.testing.assert_array_equal(fits[0].coef, fits[1].coef)
+    windows[::7] = 1e3
+    other = fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+    np.testing.assert_array_equal(fits[0].coef, other.coef)
+
+
+def test_missing_targets_leave_the_others_as_they_are():
+    windows, y, usable = _problem()
+    truth = fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+    holes = y.clone()
+    holes[torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < 0.2] = (
+        torch.nan
+    )
+    before = holes.clone()
+    fit = fit_ridge_stack(_features(windows), holes, usable, BLOCKS, None)
+    assert torch.equal(holes.isnan(), before.isnan())
+    np.testing.assert_allclose(fit.coef, truth.coef, atol=0.2)
+
+
+def test_a_random_walk_is_forecast_by_its_last_value():
+    walk = np.random.default_rng(0).normal(size=(1500, 5)).cumsum(0)
+    X = SlidingWindow(4).fit_transform(design_matrix(walk))
+    model = AFMForecaster(max_epochs=1, random_state=0).fit(X[:1000], walk[:1000])
+    error = model.predict(X[1000:]) - walk[999:-1]
+    assert np.sqrt((error**2).mean()) < 0.15  # of the steps' standard deviation
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize("n_channels", [2, 20])
+def test_the_stack_is_within_two_per_cent_of_the_oracle(order, n_channels):
+    data = make_linear_var(3500, n_channels, order=order, random_state=0)
+    X = SlidingWindow(5).fit_transform(design_matrix(data.activity, data.stimulus))
+    y = data.activity
+    model = AFMForecaster(max_epochs=1, random_state=0).fit(X[:3000], y[:3000])
+    scores = [
+        crps(y[3000:], m.sample(X[3000:], 100, random_state=0)).mean()
+        for m in (model, data.oracle)
+    ]
+    assert scores[0] < 1.02 * scores[1]
+
+
+# -- counts --------------------------------------------------------------------
+
+
+def _spikes(n_steps=301, n_neurons=4):
+    data = make_spiking_population(n_steps, n_neurons, mean_count=0.5, random_state=0)
+    X = design_matrix(data.activity, data.stimulus)[1:, None]
+    y = torch.from_numpy(data.activity[1:]).float()
+    return X, y, np.ones(len(X), dtype=bool)
+
+
+def test_out_of_block_fits_are_poisson_regressions_on_the_other_blocks(one_poisson):
+    windows, y, usable = _spikes()
+    fit = fit_poisson(_features(windows, 4), y, usable, BLOCKS)
+    parts = [
+        *zip(BLOCKS, fit.block_coefs, fit.block_intercepts, strict=True),
+        (slice(0, 0), fit.coef, fit.intercept),
+    ]
+    for block, coef, intercept in parts:
+        rows = _without(block)
+        for j in range(4):
+            theirs = PoissonRegressor(alpha=0.1, max_iter=1000, tol=1e-8)
+            theirs.fit(windows[rows, 0], y.numpy()[rows, j])
+            np.testing.assert_allclose(coef[:, j], theirs.coef_, atol=2e-3)
+            np.testing.assert_allclose(intercept[j], theirs.intercept_, atol=2e-3)
+
+
+def test_missing_counts_are_left_out(one_poisson):
+    windows, y, usable = _spikes()
+    holes = y.clone()
+    holes[::3, 1] = torch.nan
+    fit = fit_poisson(_features(windows, 4), holes, usable, BLOCKS)
+    seen = ~holes[:, 1].isnan().numpy()
+    # The penalty is beside a mean over all rows, so that fewer targets weigh less.
+    theirs = PoissonRegressor(alpha=0.1 / seen.mean(), max_iter=1000, tol=1e-8)
+    theirs.fit(windows[seen, 0], y.numpy()[seen, 1])
+    np.testing.assert_allclose(fit.coef[:, 1], theirs.coef_, atol=2e-3)
+
+
+def test_weights_of_a_spiking_population_are_recovered():
+    data = make_spiking_population(8000, 6, mean_count=0.5, random_state=1)
+    X = design_matrix(data.activity, data.stimulus)[1:, None]
+    y = torch.from_numpy(data.activity[1:]).float()
+    blocks = [slice(k, k + 1600) for k in range(0, 7999, 1600)]
+    blocks[-1] = slice(6400, 7999)
+    usable = np.ones(len(X), dtype=bool)
+    fit = fit_poisson(_features(X, 6), y, usable, blocks)
+    law = data.oracle.law
+    true = np.r_[law.lag_weights.T, law.stimulus_weights.T]
+    assert np.corrcoef(fit.coef.ravel(), true.ravel())[0, 1] > 0.98
+    np.testing.assert_allclose(fit.coef, true, atol=0.5)
