@@ -15,6 +15,7 @@ from ._data import TrainingData, copy_networks
 Array = NDArray[np.float64]
 
 N_COMPONENTS = 3
+MAX_WEIGHED_ROWS = 4000  # held rows that weigh the members of the pool
 
 
 def fit_learned(
@@ -78,7 +79,8 @@ def _log_densities(
     """Log densities of the held targets (n, d, members), and which exist."""
     alone = Pool(linear, [], torch.zeros(1, device=data.device))
     out, observed = [], []
-    for rows, windows in data.store.chunks(data.index(data.held)):
+    held = data.held[:: max(1, len(data.held) // MAX_WEIGHED_ROWS)]
+    for rows, windows in data.store.chunks(data.index(held)):
         x, missing = data.standardizer(windows)
         at, y = forecast[rows], data.target[rows]
         seen = torch.isfinite(y)
