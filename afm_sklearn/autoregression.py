@@ -28,13 +28,14 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
     """
     if newest.shape[1] != y.shape[1] or len(y) < 3:
         return None
-    scale, offset = np.ones(y.shape[1]), np.zeros(y.shape[1])
+    scale, offset, compared = np.ones(y.shape[1]), np.zeros(y.shape[1]), False
     for j in range(y.shape[1]):
         lag, target = newest[1:, j], y[:-1, j]
         pairs = np.isfinite(lag) & np.isfinite(target)
         lag, target = lag[pairs], target[pairs]
-        if len(lag) < 2:
-            return None
+        if len(lag) < 2:  # never observed: nothing speaks for or against it
+            continue
+        compared = True
         if _agree(lag, target):
             continue
         moved = np.diff(lag) != 0
@@ -43,7 +44,7 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
         offset[j] = np.median(target - scale[j] * lag)
         if scale[j] == 0 or not _agree(scale[j] * lag + offset[j], target):
             return None
-    return scale, offset
+    return (scale, offset) if compared else None
 
 
 def _agree(a: Array, b: Array) -> bool:

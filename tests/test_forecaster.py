@@ -124,6 +124,15 @@ def test_missing_targets_are_left_out(recording):
     assert holed > full - 0.02
 
 
+def test_a_channel_that_was_never_observed_does_not_stop_the_others():
+    activity = np.random.default_rng(0).normal(size=(200, 3))
+    activity[:, 1] = np.nan
+    X = SlidingWindow(3).fit_transform(design_matrix(activity))
+    model = _quick().fit(X, activity)
+    paths = model.sample_trajectories(X[-2:], 4, n_samples=5, random_state=0)
+    assert np.isfinite(paths).all()
+
+
 def test_log_prob_of_the_linear_system_is_near_the_true_density(recording):
     data = make_linear_var(n_steps=1500, n_channels=2, n_stimuli=1, random_state=1)
     X = design_matrix(data.activity, data.stimulus)
