@@ -59,15 +59,16 @@ class Pool(nn.Module):
         self.register_buffer("log_weights", log_weights)
         self.keeps_linear = bool(torch.isfinite(log_weights[0]))
 
-    def forward(self, x: Tensor, missing: Tensor | None) -> Params:
-        """Return location, log scale and log weight of all components (n, d, K)."""
-        forecast = self.linear(x)
-        return self.combine(
-            forecast, [member(x, missing, forecast) for member in self.members]
-        )
+    def forward(
+        self, x: Tensor, missing: Tensor | None, forecast: Tensor | None = None
+    ) -> Params:
+        """Return location, log scale and log weight of all components (n, d, K).
 
-    def combine(self, forecast: Tensor, members: list[Params]) -> Params:
-        """Pool the linear law around a forecast with the members' laws."""
+        `forecast` (n, d) takes the place of the linear one, as where that of a row
+        must come from a fit without the row.
+        """
+        if forecast is None:
+            forecast = self.linear(x)
         laws = []
         if self.keeps_linear:
             one = torch.zeros_like(forecast)[..., None]
@@ -78,8 +79,8 @@ class Pool(nn.Module):
                     self.log_weights[0] + one,
                 )
             )
-        for member, log_weight in zip(members, self.log_weights[1:], strict=True):
-            loc, log_scale, weight = member
+        for member, log_weight in zip(self.members, self.log_weights[1:], strict=True):
+            loc, log_scale, weight = member(x, missing, forecast)
             laws.append((loc, log_scale, weight + log_weight))
         if len(laws) == 1:
             return laws[0]

@@ -33,7 +33,7 @@ def normal_scores(
     for part, windows in data.store.chunks(rows):
         x, missing = data.standardizer(windows)
         at, y = forecast[part], data.target[part]
-        params = pool.combine(at, [m(x, missing, at) for m in pool.members])
+        params = pool(x, missing, at)
         seen = torch.isfinite(y)
         ends = data.marginal.normal_scores(torch.where(seen, y, 0.0), params)
         for kept, end in zip((low, high), ends, strict=True):

@@ -85,7 +85,7 @@ def _log_densities(
         at, y = forecast[rows], data.target[rows]
         seen = torch.isfinite(y)
         y = torch.where(seen, y, 0.0)
-        laws = [alone.combine(at, []), *(m(x, missing, at) for m in members)]
+        laws = [law(x, missing, at) for law in (alone, *members)]
         logs = [data.marginal.log_density(y, law) for law in laws]
         out.append(torch.stack(logs, -1).cpu().numpy().astype(np.float64))
         observed.append(seen.cpu().numpy())

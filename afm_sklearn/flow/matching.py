@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.special import ndtr, ndtri
@@ -33,8 +31,6 @@ class Flow(nn.Module):
         super().__init__()
         self.register_buffer("factor", factor)
         self.path = PATHS[path]()
-        # The exact velocity at t = 0 is the mean of z1 times the path's slope there.
-        self.mean_gain = 2 / math.pi if path == "trigonometric" else 1.0
         self.encoder = architecture.history_encoder()
         self.velocity = VelocityNetwork(
             architecture.n_outputs, architecture.hidden_dim, architecture.n_layers
