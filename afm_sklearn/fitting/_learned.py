@@ -25,10 +25,11 @@ def fit_learned(
     networks = {"newest": _newest_network(data)}
     if data.architecture.length > 1:
         networks["window"] = _window_network(data, linear)
-    for k, (name, network) in enumerate(networks.items()):
+    known = {} if previous is None else {m.reach: m for m in previous.pool.members}
+    for name, network in networks.items():
         network.to(data.device)
-        if previous is not None and k < len(previous.pool.members):
-            copy_networks(previous.pool.members[k], network)
+        if network.reach in known:
+            copy_networks(known[network.reach], network)
         data.train(name, network, [data.target, forecast])
     members = list(networks.values())
     if not len(data.held):

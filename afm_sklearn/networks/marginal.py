@@ -65,6 +65,11 @@ class MarginalNetwork(nn.Module):
         self.shift = nn.Parameter(spread.repeat(d, 1))
         self.log_scale = nn.Parameter((log_scale - narrower)[:, None].repeat(1, k))
 
+    @property
+    def reach(self) -> int:
+        """Steps that the network looks back."""
+        return self.encoder.length
+
     def forward(self, x: Tensor, missing: Tensor | None, forecast: Tensor) -> Params:
         """Return the parameters (n, d, K), given the linear forecast (n, d)."""
         h = self.encoder(x, missing)
