@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,7 +27,9 @@ def fit_learned(
     networks = {"newest": _newest_network(data)}
     if data.architecture.length > 1:
         networks["window"] = _window_network(data, linear)
-    known = {} if previous is None else {m.reach: m for m in previous.pool.members}
+    known: dict[Any, Any] = {}
+    if previous is not None:
+        known = {member.reach: member for member in previous.pool.members}
     for name, network in networks.items():
         network.to(data.device)
         if network.reach in known:
