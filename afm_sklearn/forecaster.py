@@ -15,7 +15,7 @@ from .fitting import BASES, Settings, fit_step_law
 from .flow.paths import PATHS
 from .flow.solvers import SOLVERS
 from .networks.encoders import HISTORY_ENCODERS
-from .rollout import rollout
+from .shared_rollout import shared_rollout
 from .threads import threads_for
 
 
@@ -229,7 +229,7 @@ class AFMForecaster(BaseForecaster):
         stimulus: torch.Tensor | None,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        # Where nothing is missing the whole walk is done in standardised steps.
+        # What is missing would be filled from drawn steps, which no sample shares.
         law, d = self.law_, self.n_outputs_
         x, missing = law.standardizer(windows)
         if missing is not None or (stimulus is not None and stimulus.isnan().any()):
@@ -239,20 +239,18 @@ class AFMForecaster(BaseForecaster):
         if stimulus is not None:
             stimulus = (stimulus - mean[d:]) / scale[d:]
 
-        def draw(at: torch.Tensor, k: int) -> torch.Tensor:
-            noise = at.new_empty(len(at), k, d).normal_(generator=generator)
-            return law.draw_prepared(at, None, noise, self.solver, self.n_steps)
-
         with self._threads(len(x) * n_samples):
-            return rollout(
-                draw,
+            return shared_rollout(
+                law,
                 x[:, -law.reach :],
                 horizon,
                 n_samples,
-                n_outputs=d,
                 stimulus=stimulus,
                 lag_scale=unit * scale[:d],
                 lag_offset=self._tensor(self.lag_offset_) + unit * mean[:d],
+                noise=lambda n, k: x.new_empty(n, k, d).normal_(generator=generator),
+                solver=self.solver,
+                n_steps=self.n_steps,
             )
 
     def _threads(self, n_draws: int) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from .flow.solvers import integrate
 from .history import Standardizer
 from .marginals import Marginal
 from .marginals.gaussian import Params
+from .networks.encoders import HistoryEncoder
 from .networks.marginal import MarginalNetwork
 
 N_MEAN_DRAWS = 128
@@ -27,8 +29,9 @@ class LinearLaw(nn.Module):
     intercept: Tensor
     log_scale: Tensor
 
-    def __init__(self, coef: Tensor, intercept: Tensor, log_scale: Tensor):
+    def __init__(self, coef: Tensor, intercept: Tensor, log_scale: Tensor, n_lags: int):
         super().__init__()
+        self.n_lags = n_lags
         self.register_buffer("coef", coef)
         self.register_buffer("intercept", intercept)
         self.register_buffer("log_scale", log_scale)
@@ -36,16 +39,30 @@ class LinearLaw(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map standardised windows (n, L, c) to locations (n, d)."""
-        n_lags = self.coef.shape[0] // x.shape[2]
-        features = x[:, x.shape[1] - n_lags :].reshape(len(x), -1)
-        location = torch.addmm(self.intercept, features, self.coef)
-        return location.clamp(max=self.max_location)
+        return self.location(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the locations before they are bounded."""
+        features = x[:, x.shape[1] - self.n_lags :].reshape(len(x), -1)
+        return torch.addmm(self.intercept, features, self.coef)
+
+    def embed_drawn(self, steps: Tensor) -> Tensor:
+        """Return what the newest steps (n, h, d) add to it, where they were zero."""
+        steps = steps[:, -self.n_lags :]
+        n_steps, d = steps.shape[1:]
+        coef = self.coef.unflatten(0, (self.n_lags, -1))[-n_steps:, :d]
+        return steps.flatten(1) @ coef.flatten(0, 1)
+
+    def location(self, embedded: Tensor) -> Tensor:
+        """Return the locations (n, d)."""
+        return embedded.clamp(max=self.max_location)
 
 
 class Pool(nn.Module):
     """Weighted pool of the linear law and the networks that correct it."""
 
     log_weights: Tensor
+    members: Any  # of MarginalNetwork: lists of modules forget what they hold
 
     def __init__(
         self,
@@ -62,30 +79,31 @@ class Pool(nn.Module):
     def forward(
         self, x: Tensor, missing: Tensor | None, forecast: Tensor | None = None
     ) -> Params:
-        """Return location, log scale and log weight of all components (n, d, K).
+        """Return location, log scale and log weight of all components (n, K, d).
 
         `forecast` (n, d) takes the place of the linear one, as where that of a row
         must come from a fit without the row.
         """
         if forecast is None:
             forecast = self.linear(x)
+        codes = [member.encoder(x, missing) for member in self.members]
+        return self.mixture(forecast, codes)
+
+    def mixture(self, forecast: Tensor, codes: Sequence[Tensor]) -> Params:
+        """Return the same, given what the members' encoders made of the windows."""
         laws = []
         if self.keeps_linear:
-            one = torch.zeros_like(forecast)[..., None]
-            laws.append(
-                (
-                    forecast[..., None],
-                    self.linear.log_scale[:, None] + one,
-                    self.log_weights[0] + one,
-                )
-            )
-        for member, log_weight in zip(self.members, self.log_weights[1:], strict=True):
-            loc, log_scale, weight = member(x, missing, forecast)
+            at = forecast[:, None]
+            log_scale = self.linear.log_scale.expand_as(at)
+            laws.append((at, log_scale, self.log_weights[0].expand_as(at)))
+        parts = zip(self.members, codes, self.log_weights[1:], strict=True)
+        for member, code, log_weight in parts:
+            loc, log_scale, weight = member.law(code, forecast)
             laws.append((loc, log_scale, weight + log_weight))
         if len(laws) == 1:
             return laws[0]
         loc, log_scale, log_weight = (
-            torch.cat(parts, -1) for parts in zip(*laws, strict=True)
+            torch.cat(parts, 1) for parts in zip(*laws, strict=True)
         )
         return loc, log_scale, log_weight
 
@@ -120,12 +138,8 @@ class StepLaw(nn.Module):
         names = ("y_mean", "y_scale", "y_low", "y_high")
         for name, value in zip(names, target, strict=True):
             self.register_buffer(name, value)
-        networks = [*pool.members, *([] if flow is None else [flow])]
-        self.reach = max(
-            pool.linear.coef.shape[0] // len(standardizer.mean),
-            *(network.encoder.length for network in networks),
-            1,
-        )
+        lengths = [encoder.length for encoder in self._encoders()]
+        self.reach = max([pool.linear.n_lags, *lengths])
         self.is_correlated = bool((factor - torch.diag(factor.diagonal())).any())
 
     def mean(self, windows: Tensor) -> Tensor:
@@ -150,27 +164,47 @@ class StepLaw(nn.Module):
 
     def draw(self, windows: Tensor, noise: Tensor, solver: str, n_steps: int) -> Tensor:
         """Map standard normal noise (n or 1, k, d) to draws (n, k, d)."""
-        x, missing = self.standardizer(windows)
-        return self.draw_prepared(x, missing, noise, solver, n_steps)
+        embedded = self.embed(*self.standardizer(windows))
+        return self.draw_embedded(embedded, noise, solver, n_steps)
 
-    def draw_prepared(
-        self,
-        x: Tensor,
-        missing: Tensor | None,
-        noise: Tensor,
-        solver: str,
-        n_steps: int,
-    ) -> Tensor:
-        """Do the same for windows that went through the standardiser.
+    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
+        """Return all that is affine in the activity of standardised windows.
 
         Only their newest `reach` steps are needed.
         """
+        embedded = [self.pool.linear.embed(x)]
+        for encoder in self._encoders():
+            embedded += encoder.embed(x, missing)
+        return embedded
+
+    def embed_drawn(self, steps: Tensor) -> list[Tensor]:
+        """Return what the newest steps (n, h, d) add to it, where they were zero."""
+        embedded = [self.pool.linear.embed_drawn(steps)]
+        for encoder in self._encoders():
+            embedded += encoder.embed_drawn(steps)
+        return embedded
+
+    def draw_embedded(
+        self, embedded: Sequence[Tensor], noise: Tensor, solver: str, n_steps: int
+    ) -> Tensor:
+        """Map standard normal noise (n or 1, k, d) to draws (n, k, d)."""
+        parts = iter(embedded)
+        forecast = self.pool.linear.location(next(parts))
+        codes = [
+            encoder.encode([next(parts) for _ in encoder.scales])
+            for encoder in self._encoders()
+        ]
         z = noise @ self.factor.T if self.is_correlated else noise
         if self.flow is not None:
-            field = self.flow.field(x, missing)
-            z = z.expand(len(x), -1, -1)
+            z = z.expand(len(forecast), -1, -1)
+            field = self.flow.field_of(codes.pop())
             z = integrate(field, z, solver=solver, n_steps=n_steps)
-        return self._bounded(self.marginal.from_normal(z, self.pool(x, missing)))
+        params = self.pool.mixture(forecast, codes)
+        return self._bounded(self.marginal.from_normal(z, params))
+
+    def _encoders(self) -> list[HistoryEncoder]:
+        networks = [*self.pool.members, *([] if self.flow is None else [self.flow])]
+        return [network.encoder for network in networks]
 
     def quantiles(self, windows: Tensor, levels: Tensor) -> Tensor:
         """Exact quantiles (n, n_levels, d) of a law without a flow."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-LARGE = 100_000_000  # multiplications in one matrix product that are worth sharing
+LARGE = 10_000_000  # multiplications in one matrix product that are worth sharing
 
 
 @contextmanager

@@ -146,6 +146,20 @@ def test_gradients_reach_every_parameter(name):
         assert (parameter.grad != 0).any(), label
 
 
+@EVERY_ENCODER
+@pytest.mark.parametrize("scales", [(1,), (1, 3, 5), (5, 7)])
+@pytest.mark.parametrize("n_drawn", [1, 2, 4, LENGTH, LENGTH + 3])
+def test_drawn_steps_add_to_the_embedding_of_the_known_ones(name, scales, n_drawn):
+    encoder = _architecture(name, groups={"s": [0]}, scales=scales).history_encoder()
+    x = torch.randn(4, LENGTH, 4)
+    drawn, known = torch.randn(4, n_drawn, 3), x.clone()
+    newest = min(n_drawn, LENGTH)
+    known[:, -newest:, :3], x[:, -newest:, :3] = 0.0, drawn[:, -newest:]
+    parts = zip(encoder.embed(known, None), encoder.embed_drawn(drawn), strict=True)
+    code = encoder.encode([a + b for a, b in parts])
+    torch.testing.assert_close(code, encoder(x, None))
+
+
 # -- what is built on them -----------------------------------------------------
 
 

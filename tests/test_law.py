@@ -2,8 +2,10 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
+from afm_sklearn.contract import BaseForecaster
 from afm_sklearn.datasets import make_double_well, make_spiking_population
 
 BASES = ["linear", "learned", "normal"]
@@ -138,6 +140,26 @@ def test_trajectories_stay_within_a_range_of_what_was_seen(fitted, base):
     low, high = activity[:600].min(0), activity[:600].max(0)
     reach = 1.001 * (high - low)
     assert (paths >= low - reach).all() and (paths <= high + reach).all()
+
+
+@EVERY_BASE
+@pytest.mark.parametrize("encoder", ["mlp", "conv", "gru"])
+@pytest.mark.parametrize("d", [1, 3])
+def test_samples_that_share_their_past_draw_as_if_each_had_its_own(base, encoder, d):
+    rng = np.random.default_rng(0)
+    y, stimulus = rng.normal(size=(300, d)).cumsum(0), rng.normal(size=(300, 2))
+    X = SlidingWindow(7).fit_transform(design_matrix(y, stimulus))
+    model = AFMForecaster(
+        history_encoder=encoder, base=base, scales=(1, 3), hidden_dim=16, max_epochs=2
+    ).fit(X, y)
+    future = torch.randn(2, 20, 2, generator=torch.Generator().manual_seed(1))
+    shared, separate = (
+        roll(
+            model, torch.tensor(X[100:102]).float(), 20, 5, future, model._generator(0)
+        )
+        for roll in (AFMForecaster._rollout, BaseForecaster._rollout)
+    )
+    torch.testing.assert_close(shared, separate, rtol=1e-3, atol=1e-3)
 
 
 # -- counts --------------------------------------------------------------------

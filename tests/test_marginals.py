@@ -16,9 +16,9 @@ EVERY_MIXTURE = pytest.mark.parametrize("name", MIXTURES)
 
 
 def _gaussians(name, dtype=torch.float64):
-    """Parameters of one row and one channel, (1, 1, K)."""
+    """Parameters of one row and one channel, (1, K, 1)."""
     loc, scale, weight = torch.tensor(MIXTURES[name], dtype=torch.float64)
-    return tuple(p.to(dtype)[None, None] for p in (loc, scale.log(), weight.log()))
+    return tuple(p.to(dtype)[None, :, None] for p in (loc, scale.log(), weight.log()))
 
 
 def _cdf(name, y):
@@ -30,7 +30,7 @@ def _scores(y, params):
     """Scores of draws y (1, k, 1) of one law."""
     rows = y[0]
     return GaussianMixture.normal_scores(
-        rows, tuple(p[0].expand(len(rows), 1, -1) for p in params)
+        rows, tuple(p.expand(len(rows), -1, -1) for p in params)
     )
 
 
@@ -65,14 +65,32 @@ def test_quantiles_have_the_probability_of_their_score(name):
 
 def test_quantiles_of_the_narrowest_components_are_found():
     rng = np.random.default_rng(0)
-    loc, log_scale = 5 * rng.normal(size=(500, 1, 6)), rng.uniform(-6, 2, (500, 1, 6))
-    weight = rng.dirichlet(np.ones(6), (500, 1))
+    loc, log_scale = 5 * rng.normal(size=(500, 6, 1)), rng.uniform(-6, 2, (500, 6, 1))
+    weight = rng.dirichlet(np.ones(6), 500)[..., None]
     z = rng.normal(size=(500, 50, 1))
     params = tuple(map(torch.from_numpy, (loc, log_scale, np.log(weight))))
     y = GaussianMixture.from_normal(torch.from_numpy(z), params).numpy()
-    each = stats.norm.cdf((y[..., None] - loc[:, None]) / np.exp(log_scale[:, None]))
-    found = (weight[:, None] * each).sum(-1)
+    each = stats.norm.cdf(
+        (y[:, None] - loc[:, :, None]) / np.exp(log_scale)[:, :, None]
+    )
+    found = (weight[:, :, None] * each).sum(1)
     np.testing.assert_allclose(found, stats.norm.cdf(z), atol=5e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 5000, 3), (3000, 1, 4), (7, 11, 900)])
+def test_a_draw_is_the_same_whatever_is_drawn_beside_it(shape):
+    n, k, d = shape
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(shape, generator=generator)  # noqa: E731
+    params = draw(n, 5, d), 0.5 * draw(n, 5, d), draw(n, 5, d).log_softmax(1)
+    z = draw(n, k, d)
+    together = GaussianMixture.from_normal(z, params)
+    for row, sample in ((0, 0), (n - 1, k - 1), (n // 2, k // 2)):
+        alone = GaussianMixture.from_normal(
+            z[row : row + 1, sample : sample + 1],
+            tuple(p[row : row + 1] for p in params),
+        )
+        torch.testing.assert_close(together[row, sample], alone[0, 0])
 
 
 @EVERY_MIXTURE
@@ -103,13 +121,13 @@ def test_gaussian_density_integrates_to_one_and_to_the_mean(name):
 
 def test_gaussian_density_of_rows_and_channels_is_that_of_scipy():
     rng = np.random.default_rng(0)
-    loc, log_scale = rng.normal(size=(2, 6, 3, 4))
-    weight = rng.dirichlet(np.ones(4), (6, 3))
+    loc, log_scale = rng.normal(size=(2, 6, 4, 3))
+    weight = rng.dirichlet(np.ones(4), (6, 3)).swapaxes(1, 2)
     y = rng.normal(size=(6, 3))
     params = tuple(map(torch.from_numpy, (loc, log_scale, np.log(weight))))
     ours = GaussianMixture.log_density(torch.from_numpy(y), params)
-    each = stats.norm.pdf(y[..., None], loc, np.exp(log_scale))
-    np.testing.assert_allclose(ours, np.log((weight * each).sum(-1)), rtol=1e-10)
+    each = stats.norm.pdf(y[:, None], loc, np.exp(log_scale))
+    np.testing.assert_allclose(ours, np.log((weight * each).sum(1)), rtol=1e-10)
 
 
 def test_one_gaussian_is_affine():
@@ -136,7 +154,7 @@ EVERY_COUNT = pytest.mark.parametrize("name", COUNTS)
 def _counts(name, dtype=torch.float64, n=1):
     mean, size, weight = torch.tensor(COUNTS[name], dtype=torch.float64)
     params = (mean.log(), size.log(), weight.log())
-    return tuple(p.to(dtype).expand(n, 1, -1) for p in params)
+    return tuple(p.to(dtype)[:, None].expand(n, -1, 1) for p in params)
 
 
 def _masses(name, n=3000):
@@ -216,7 +234,7 @@ def test_counts_of_many_rows_and_channels_use_their_own_law():
     rng = np.random.default_rng(0)
     mean, size = rng.uniform(0.01, 20, (7, 3)), rng.uniform(0.2, 30, (7, 3))
     z = rng.normal(size=(7, 50, 3))
-    log = [torch.from_numpy(np.log(p))[..., None] for p in (mean, size)]
+    log = [torch.from_numpy(np.log(p))[:, None] for p in (mean, size)]
     params = (*log, torch.zeros_like(log[0]))
     ours = CountMixture.from_normal(torch.from_numpy(z), params)
     p = (size / (size + mean))[:, None]
@@ -228,7 +246,7 @@ def test_counts_of_many_rows_and_channels_use_their_own_law():
 def test_scores_of_counts_that_never_occur_are_finite(dtype):
     y = torch.tensor([60.0, 200.0, 0.0], dtype=dtype)[:, None]
     for mean, size in ((0.6, 5.0), (0.01, 50.0), (90.0, 50.0)):
-        logs = torch.tensor([mean, size], dtype=dtype).log().expand(3, 1, 2)
-        params = logs[..., :1], logs[..., 1:], torch.zeros_like(logs[..., :1])
+        logs = torch.tensor([mean, size], dtype=dtype).log()[:, None].expand(3, 2, 1)
+        params = logs[:, :1], logs[:, 1:], torch.zeros_like(logs[:, :1])
         for end in CountMixture.normal_scores(y, params):
             assert torch.isfinite(end).all()

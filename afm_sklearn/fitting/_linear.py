@@ -28,7 +28,10 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
     if data.settings.base == "normal":
         d = data.n_outputs
         law = LinearLaw(
-            torch.zeros(features.n_features, d), torch.zeros(d), torch.zeros(d)
+            torch.zeros(features.n_features, d),
+            torch.zeros(d),
+            torch.zeros(d),
+            features.n_lags,
         )
         return law.to(data.device), torch.zeros_like(data.target)
     blocks = _blocks(data)
@@ -38,7 +41,10 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
         fit = fit_ridge_stack(features, data.target, data.usable, blocks, _walk(data))
     forecast = _out_of_block(data, features, fit)
     law = LinearLaw(
-        data.tensor(fit.coef), data.tensor(fit.intercept), _spread(data, forecast)
+        data.tensor(fit.coef),
+        data.tensor(fit.intercept),
+        _spread(data, forecast),
+        features.n_lags,
     )
     if data.is_counts:
         law.max_location = log_rate_cap(data.target)
@@ -92,7 +98,7 @@ def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
 
 def _log_sizes(data: TrainingData, forecast: Tensor, rows: Tensor) -> Tensor:
     """Most likely log size of the negative binomial law of each channel."""
-    y, location = data.target[rows], forecast[rows][..., None]
+    y, location = data.target[rows], forecast[rows][:, None]
     observed = torch.isfinite(y)
     y = torch.where(observed, y, 0.0)
     likelihoods = []

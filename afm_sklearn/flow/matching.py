@@ -38,7 +38,11 @@ class Flow(nn.Module):
 
     def field(self, x: Tensor, missing: Tensor | None) -> Velocity:
         """Encode the windows once; return their velocity, of z (n, k, d) and t."""
-        modulation = self.velocity.modulation(self.encoder(x, missing))[:, None]
+        return self.field_of(self.encoder(x, missing))
+
+    def field_of(self, code: Tensor) -> Velocity:
+        """Return the same, given the code (n, hidden_dim) of the windows."""
+        modulation = self.velocity.modulation(code)[:, None]
 
         def velocity(z: Tensor, t: float) -> Tensor:
             return self.velocity(z, z.new_full((1, 1, 1), t), modulation)

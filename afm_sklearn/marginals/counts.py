@@ -5,7 +5,7 @@ scores; a score drawn uniformly (in probability) from it is exactly standard nor
 under the true law (the distributional transform; Rüschendorf 2009). Mapping a
 standard normal variable back always gives a count.
 
-Parameters are a triple of tensors (..., d, K): log mean, log size (the variance is
+Parameters are a triple of tensors (..., K, d): log mean, log size (the variance is
 mean + mean^2 / size) and log weight of each component.
 """
 
@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.special import ndtr, ndtri
+from torch.special import ndtri
 
 from .gaussian import MAX_SCORE, Params
 
@@ -30,11 +30,11 @@ class CountMixture:
 
     @staticmethod
     def from_normal(z: Tensor, params: Params) -> Tensor:
-        """Map standard normal z (n, k, d) to counts, given params (n, d, K)."""
+        """Map standard normal z (n, k, d) to counts, given params (n, K, d)."""
         # The upper tail is walked, so its mass must keep its digits.
-        tail = ndtr(-z)
+        tail = 0.5 * torch.erfc(z * math.sqrt(0.5))
         count = torch.zeros_like(z)
-        mass = _Masses(*(p[:, None] for p in params))
+        mass = _Masses(*(p[:, :, None] for p in params))
         remaining = 1.0 - mass.total()
         for _ in range(N_DENSE):
             count += tail < remaining
@@ -67,7 +67,7 @@ class CountMixture:
     def log_density(y: Tensor, params: Params) -> Tensor:
         """Log probability of each entry of y (n, d)."""
         log_mean, log_size, log_weight = params
-        count, size = y[..., None], log_size.exp()
+        count, size = y[:, None], log_size.exp()
         ratio = log_mean - log_size  # log of mean / size
         # log Gamma(y + size) / (Gamma(size) y! size^y), one factor after the other:
         # log-gammas of large sizes would nearly cancel.
@@ -75,13 +75,13 @@ class CountMixture:
         for k in range(int(y.max()) if y.numel() else 0):
             factor = torch.log1p(k / size) - math.log(k + 1)
             log_mass = log_mass + torch.where(count > k, factor, 0.0)
-        return torch.logsumexp(log_weight + log_mass, -1)
+        return torch.logsumexp(log_weight + log_mass, 1)
 
     @staticmethod
     def mean(params: Params) -> Tensor:
         """Mean of each channel, (n, d)."""
         log_mean, _, log_weight = params
-        return torch.exp(log_weight + log_mean).sum(-1)
+        return torch.exp(log_weight + log_mean).sum(1)
 
 
 def _walk(tail: Tensor, remaining: Tensor, mass: _Masses) -> Tensor:
@@ -98,14 +98,14 @@ class _Masses:
     """Probabilities of 0, 1, 2, ... in turn."""
 
     def __init__(self, log_mean: Tensor, log_size: Tensor, log_weight: Tensor):
-        self.count = 0
+        self.count, self.axis = 0, 1  # of the components
         self.size = log_size.exp()
         self.ratio = torch.sigmoid(log_mean - log_size)
         # size * log(size / (size + mean)), without cancellation for large sizes.
         self.mass = torch.exp(log_weight + self.size * torch.log1p(-self.ratio))
 
     def total(self) -> Tensor:
-        return self.mass.sum(-1)
+        return self.mass.sum(self.axis)
 
     def advance(self) -> None:
         self.mass = self.mass * self.ratio * (self.count + self.size)
@@ -113,9 +113,10 @@ class _Masses:
         self.mass = self.mass / self.count
 
     def at(self, n: Tensor, d: Tensor) -> _Masses:
-        """Return the same for some entries of (n, 1, d) only."""
+        """Return the same for some entries of (n, 1, d) only, as (K, m)."""
         part = copy.copy(self)
+        part.axis = 0
         part.size, part.ratio, part.mass = (
-            values[n, 0, d] for values in (self.size, self.ratio, self.mass)
+            values[n, :, 0, d].T for values in (self.size, self.ratio, self.mass)
         )
         return part

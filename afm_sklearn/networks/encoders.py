@@ -7,6 +7,7 @@ and holds nothing later. Missing entries arrive filled, beside a flag.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
 class StepEmbedding(nn.Module):
     """Embed steps: lagged activity plus one branch a modality of the stimulus.
 
-    With ``n_steps`` the embedding is of that many steps together, else of each alone.
+    The embedding is of all steps together (`joint`) or of each alone. It is affine in
+    the lagged activity, so that steps drawn later can be added to it.
     """
 
     def __init__(
@@ -31,11 +33,12 @@ class StepEmbedding(nn.Module):
         n_lagged: int,
         groups: Mapping[str, Sequence[int]],
         hidden_dim: int,
-        n_steps: int | None = None,
+        n_steps: int,
+        joint: bool,
     ):
         super().__init__()
-        self.n_lagged, self.joint = n_lagged, n_steps is not None
-        width = n_steps or 1
+        self.n_lagged, self.n_steps, self.joint = n_lagged, n_steps, joint
+        width = n_steps if joint else 1
         self.lagged = linear(width * n_lagged, hidden_dim)
         self.missing = linear(width * n_lagged, hidden_dim, bias=False)
         self.columns = [torch.as_tensor(list(g)) + n_lagged for g in groups.values()]
@@ -58,6 +61,14 @@ class StepEmbedding(nn.Module):
             flags = missing[..., columns] if missing is not None else 0 * values
             out = out + branch(self._join(torch.cat([values, flags], -1)))
         return out
+
+    def of_drawn(self, steps: Tensor) -> Tensor:
+        """Return what the newest steps (n, h, n_lagged) add, where they were zero."""
+        if self.joint:
+            flat = steps.flatten(1)
+            return functional.linear(flat, self.lagged.weight[:, -flat.shape[1] :])
+        added = functional.linear(steps, self.lagged.weight)
+        return functional.pad(added, (0, 0, self.n_steps - steps.shape[1], 0))
 
     def _join(self, steps: Tensor) -> Tensor:
         return steps.flatten(1) if self.joint else steps
@@ -130,23 +141,23 @@ class _Transformer(nn.Module):
 
 
 class _Perceptron(nn.Module):
-    """Residual layers over a linear map of all steps at once, without embedding."""
+    """Residual layers over the embedding of all steps at once."""
 
-    def __init__(self, embed: StepEmbedding, hidden_dim: int, n_layers: int):
+    def __init__(self, hidden_dim: int, n_layers: int):
         super().__init__()
-        self.embed = embed
         self.layers = nn.ModuleList(
             nn.Linear(hidden_dim, hidden_dim) for _ in range(n_layers - 1)
         )
 
-    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
-        h = self.embed(x, missing)
+    def forward(self, h: Tensor) -> Tensor:
         for layer in self.layers:
             h = h + layer(functional.silu(h))
         return h
 
 
-def _temporal(name: str, length: int, hidden_dim: int, n_layers: int) -> nn.Module:
+def _body(name: str, length: int, hidden_dim: int, n_layers: int) -> nn.Module:
+    if name == "mlp":
+        return _Perceptron(hidden_dim, n_layers)
     if name == "conv":
         return _Convolution(length, hidden_dim, n_layers)
     if name == "gru":
@@ -172,6 +183,7 @@ class HistoryEncoder(nn.Module):
     """
 
     lag_weights: Tensor
+    embeddings: Any  # of StepEmbedding: lists of modules forget what they hold
 
     def __init__(
         self,
@@ -189,16 +201,13 @@ class HistoryEncoder(nn.Module):
         self.length = length
         weights = torch.arange(length, 0, -1.0) ** -LAG_DECAY
         self.register_buffer("lag_weights", weights[:, None])
-        self.branches = nn.ModuleList()
+        self.embeddings, self.bodies = nn.ModuleList(), nn.ModuleList()
         for k in self.scales:
             steps = -(-length // k)
-            if name == "mlp":
-                embed = StepEmbedding(n_lagged, groups, hidden_dim, steps)
-                self.branches.append(_Perceptron(embed, hidden_dim, n_layers))
-            else:
-                embed = StepEmbedding(n_lagged, groups, hidden_dim)
-                temporal = _temporal(name, steps, hidden_dim, n_layers)
-                self.branches.append(_Sequence(embed, temporal))
+            self.embeddings.append(
+                StepEmbedding(n_lagged, groups, hidden_dim, steps, name == "mlp")
+            )
+            self.bodies.append(_body(name, steps, hidden_dim, n_layers))
         if len(self.scales) > 1:
             self.fuse: nn.Module = linear(len(self.scales) * hidden_dim, hidden_dim)
         else:
@@ -206,25 +215,35 @@ class HistoryEncoder(nn.Module):
 
     def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
         """Map the newest steps of (n, L, c) values and flags to (n, hidden_dim)."""
+        return self.encode(self.embed(x, missing))
+
+    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
+        """Return the embedding of each scale: the part that is affine in activity."""
         x = x[:, -self.length :] * self.lag_weights
         if missing is not None:
             missing = missing[:, -self.length :] * self.lag_weights
-        codes = []
-        for k, branch in zip(self.scales, self.branches, strict=True):
+        embedded = []
+        for k, embedding in zip(self.scales, self.embeddings, strict=True):
             flags = None if missing is None else _average_blocks(missing, k)
-            codes.append(branch(_average_blocks(x, k), flags))
+            embedded.append(embedding(_average_blocks(x, k), flags))
+        return embedded
+
+    def embed_drawn(self, steps: Tensor) -> list[Tensor]:
+        """Return what the newest steps (n, h, n_lagged) add, where they were zero."""
+        steps = steps[:, -self.length :]
+        n_steps = steps.shape[1]
+        steps = steps * self.lag_weights[-n_steps:]
+        embedded: list[Tensor] = []
+        for k, embedding in zip(self.scales, self.embeddings, strict=True):
+            filled = min(-(-n_steps // k) * k, self.length)
+            whole = functional.pad(steps, (0, 0, filled - n_steps, 0))
+            embedded.append(embedding.of_drawn(_average_blocks(whole, k)))
+        return embedded
+
+    def encode(self, embedded: Sequence[Tensor]) -> Tensor:
+        """Map the embedding of each scale to one code (n, hidden_dim)."""
+        codes = [body(h) for body, h in zip(self.bodies, embedded, strict=True)]
         return self.fuse(torch.cat(codes, -1))
-
-
-class _Sequence(nn.Module):
-    """Embed each step, then run over the steps in time."""
-
-    def __init__(self, embed: StepEmbedding, temporal: nn.Module):
-        super().__init__()
-        self.embed, self.temporal = embed, temporal
-
-    def forward(self, x: Tensor, missing: Tensor | None) -> Tensor:
-        return self.temporal(self.embed(x, missing))
 
 
 def _average_blocks(h: Tensor, k: int) -> Tensor:

@@ -62,8 +62,8 @@ class MarginalNetwork(nn.Module):
         nn.init.zeros_(self.outlet.bias)
         spread = torch.linspace(-1.0, 1.0, k) if k > 1 else torch.zeros(1)
         narrower = 0.3 if k > 1 else 0.0
-        self.shift = nn.Parameter(spread.repeat(d, 1))
-        self.log_scale = nn.Parameter((log_scale - narrower)[:, None].repeat(1, k))
+        self.shift = nn.Parameter(spread[:, None].repeat(1, d))
+        self.log_scale = nn.Parameter((log_scale - narrower).repeat(k, 1))
 
     @property
     def reach(self) -> int:
@@ -71,18 +71,21 @@ class MarginalNetwork(nn.Module):
         return self.encoder.length
 
     def forward(self, x: Tensor, missing: Tensor | None, forecast: Tensor) -> Params:
-        """Return the parameters (n, d, K), given the linear forecast (n, d)."""
-        h = self.encoder(x, missing)
+        """Return the parameters (n, K, d), given the linear forecast (n, d)."""
+        return self.law(self.encoder(x, missing), forecast)
+
+    def law(self, h: Tensor, forecast: Tensor) -> Params:
+        """Return the same, given the code (n, hidden_dim) of the windows."""
         h = functional.silu(h + self.layer(functional.silu(h)))
         loc, log_scale, log_weight = (
-            self.outlet(h).unflatten(-1, (3, -1, self.n_components)).unbind(1)
+            self.outlet(h).unflatten(-1, (3, self.n_components, -1)).unbind(1)
         )
         if self.center is not None:
             forecast = self.center.expand_as(forecast)
         return (
-            forecast[..., None] + (loc + self.shift) * self.unit[:, None],
+            forecast[:, None] + (loc + self.shift) * self.unit,
             (log_scale + self.log_scale).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE),
-            functional.log_softmax(log_weight, -1),
+            functional.log_softmax(log_weight, 1),
         )
 
     def loss(

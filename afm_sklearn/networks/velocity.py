@@ -47,16 +47,12 @@ class VelocityNetwork(nn.Module):
     def forward(self, z: Tensor, t: Tensor, modulation: Tensor) -> Tensor:
         """Return dz/dt; z is (n, k, d), t (n or 1, k or 1, 1), modulation (n, 1, .)."""
         clock = functional.silu(self.time(_fourier(t)))
-        film = modulation + self.from_time(clock)
+        film = (modulation + self.from_time(clock)).chunk(2 * self.n_layers, -1)
         h = self.inlet(z)
-        for k, layer in enumerate(self.layers):
-            scale, shift = film.unflatten(-1, (self.n_layers, 2, -1))[
-                ..., k, :, :
-            ].unbind(-2)
+        for layer, scale, shift in zip(self.layers, film[::2], film[1::2], strict=True):
             normed = functional.layer_norm(h, (self.hidden_dim,))
-            h = h + layer(functional.silu(normed * (1 + scale) + shift))
-        h = functional.silu(h)
-        return self.outlet(h) + self.gain(clock) * z
+            h = h + layer(functional.silu(torch.addcmul(shift, normed, 1 + scale)))
+        return torch.addcmul(self.outlet(functional.silu(h)), self.gain(clock), z)
 
 
 def _fourier(t: Tensor) -> Tensor:
