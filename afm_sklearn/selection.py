@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 N_EM_STEPS = 200
+CONVERGED = 1e-5  # change of a weight in a step
 MIN_WEIGHT = 0.02
 
 
@@ -85,7 +86,9 @@ def pool_weights(log_densities: Array) -> Array:
     weights = np.full(densities.shape[1], 1.0 / densities.shape[1])
     for _ in range(N_EM_STEPS):
         shares = densities * weights
-        weights = (shares / shares.sum(1, keepdims=True)).mean(0)
+        before, weights = weights, (shares / shares.sum(1, keepdims=True)).mean(0)
+        if np.abs(weights - before).max() < CONVERGED:
+            break
     weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
     normalised: Array = weights / weights.sum()
     return normalised

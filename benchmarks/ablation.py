@@ -21,9 +21,10 @@ from afm_sklearn import AFMForecaster
 from afm_sklearn.fitting import _data, _dependence, _learned, _linear
 from afm_sklearn.linear import poisson, ridge
 from afm_sklearn.networks import encoders
+from afm_sklearn.networks.marginal import MarginalNetwork
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("Lorenz", "alice", "hippocampus")
+SETS = ("Lorenz", "alice", "spiking")
 LINEAR, NEWEST, WINDOW = range(3)  # members of the pool, in its order
 
 
@@ -52,6 +53,11 @@ def mean_anchor(features, y, usable, blocks, walk):
     return ridge.fit_ridge_stack(features, y, usable, blocks, None)
 
 
+def ignored(value):
+    """An attribute that stays as it is, whatever is assigned."""
+    return property(lambda self: value, lambda self, other: None)
+
+
 # Name: arguments of the constructor, overrides (module, name, value).
 ABLATIONS = {
     "default": ({}, []),
@@ -70,6 +76,10 @@ ABLATIONS = {
     "no network of the window": ({}, [pool_without(WINDOW)]),
     "best member, no pool": ({}, [(_learned, "pool_weights", best_member)]),
     "equal weights in the pool": ({}, [(_learned, "pool_weights", equal_weights)]),
+    "mean of the window network free": (
+        {},
+        [(MarginalNetwork, "keeps_mean", ignored(False))],
+    ),
     "one component a channel": ({}, [(_learned, "N_COMPONENTS", 1)]),
     "no lag decay in the networks": ({}, [(encoders, "LAG_DECAY", 0.0)]),
     "no lag decay in the linear forecast": (

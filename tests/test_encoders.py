@@ -209,3 +209,17 @@ def test_a_network_with_a_centre_ignores_the_linear_forecast():
     x = torch.randn(4, LENGTH, 3)
     params = network(x, None, torch.randn(4, 3))
     torch.testing.assert_close(GaussianMixture.mean(params), centre.expand(4, 3))
+
+
+def test_a_network_can_keep_the_mean_of_the_linear_forecast():
+    unit = torch.tensor([0.5, 1.0, 2.0])
+    network = MarginalNetwork(
+        _architecture("mlp"), GaussianMixture(), unit, unit.log(), 3
+    )
+    torch.nn.init.normal_(network.outlet.weight)
+    x, forecast = torch.randn(4, LENGTH, 3), torch.randn(4, 3)
+    assert _differs(GaussianMixture.mean(network(x, None, forecast)), forecast)
+    network.keeps_mean = True
+    params = network(x, None, forecast)
+    torch.testing.assert_close(GaussianMixture.mean(params), forecast)
+    assert _differs(params[1][0], params[1][1])  # the spread still depends on x

@@ -220,3 +220,15 @@ def test_bad_input_is_named(recording):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device='cuda'"):
             _quick(device="cuda").fit(X, y)
+
+
+def test_where_only_the_spread_depends_on_the_past_the_mean_stays_linear():
+    rng, y = np.random.default_rng(0), np.zeros((1500, 2))
+    for t in range(1, len(y)):
+        spread = 0.1 + 0.6 * np.abs(y[t - 1, ::-1])
+        y[t] = 0.5 * y[t - 1] + spread * rng.standard_normal(2)
+    X = SlidingWindow(4).fit_transform(design_matrix(y))
+    model = AFMForecaster(max_epochs=30, random_state=0).fit(X, y)
+    assert model.base_.startswith("learned")
+    (window,) = [m for m in model.law_.pool.members if m.reach > 1]
+    assert window.keeps_mean

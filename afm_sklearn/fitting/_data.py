@@ -75,13 +75,14 @@ class TrainingData:
 
         It keeps a trajectory that leaves the training data from running away.
         """
-        target = torch.where(torch.isnan(self.target), torch.inf, self.target)
-        low = target.amin(0).double().cpu().numpy()
-        target = torch.where(torch.isinf(target), -torch.inf, target)
-        high = target.amax(0).double().cpu().numpy()
+        parts = self.target.split(1 << 14)
+        lowest, highest = (
+            torch.stack([end(part.nan_to_num(nan=empty), 0) for part in parts])
+            for end, empty in ((torch.amin, torch.inf), (torch.amax, -torch.inf))
+        )
         low, high = (
-            np.where(np.isinf(low), 0.0, low),
-            np.where(np.isinf(high), 0.0, high),
+            torch.where(torch.isinf(end), 0.0, end).double().cpu().numpy()
+            for end in (lowest.amin(0), highest.amax(0))
         )
         if self.is_counts:
             return np.zeros_like(low), 2 * high + 1

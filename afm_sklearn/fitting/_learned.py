@@ -39,18 +39,37 @@ def fit_learned(
     if not len(data.held):
         weights = np.append(0.0, np.full(len(members), 1.0 / len(members)))
     else:
-        densities, seen = _log_densities(data, linear, members, forecast)
-        weights = pool_weights(densities[seen])
-        pooled = np.logaddexp.reduce(densities + _log(weights), -1)
-        before, after = (
-            -np.where(seen, values, 0.0).sum(1)
-            for values in (densities[..., 0], pooled)
-        )
-        if data.settings.base == "auto" and not pays(before, after):
+        alone, weights, pooled = _weigh(data, linear, members, forecast)
+        if "window" in networks:
+            # Small errors of the mean add up in trajectories: that of the linear
+            # forecast stays unless another one pays for itself.
+            networks["window"].keeps_mean = True
+            _, others, steady = _weigh(data, linear, members, forecast)
+            if pays(steady, pooled):
+                networks["window"].keeps_mean = False
+            else:
+                weights, pooled = others, steady
+        if data.settings.base == "auto" and not pays(alone, pooled):
             return None
     kept = [m for m, w in zip(members, weights[1:], strict=True) if w]
     log_weights = _log(np.append(weights[0], weights[1:][weights[1:] > 0]))
     return Pool(linear, kept, data.tensor(log_weights))
+
+
+def _weigh(
+    data: TrainingData,
+    linear: LinearLaw,
+    members: list[MarginalNetwork],
+    forecast: Tensor,
+) -> tuple[Array, Array, Array]:
+    """Losses of held rows under the linear law alone; weights of a pool; its losses."""
+    densities, seen = _log_densities(data, linear, members, forecast)
+    weights = pool_weights(densities[seen])
+    pooled = np.logaddexp.reduce(densities + _log(weights), -1)
+    alone, pooled = (
+        -np.where(seen, values, 0.0).sum(1) for values in (densities[..., 0], pooled)
+    )
+    return alone, weights, pooled
 
 
 def _window_network(data: TrainingData, linear: LinearLaw) -> MarginalNetwork:

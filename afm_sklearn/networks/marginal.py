@@ -39,6 +39,7 @@ class MarginalNetwork(nn.Module):
 
     unit: Tensor
     center: Tensor | None
+    keeps_mean = False  # that of the linear forecast
 
     def __init__(
         self,
@@ -82,10 +83,14 @@ class MarginalNetwork(nn.Module):
         )
         if self.center is not None:
             forecast = self.center.expand_as(forecast)
+        log_weight = functional.log_softmax(log_weight, 1)
+        shift = loc + self.shift
+        if self.keeps_mean:
+            shift = shift - (log_weight.exp() * shift).sum(1, keepdim=True)
         return (
-            forecast[:, None] + (loc + self.shift) * self.unit,
+            forecast[:, None] + shift * self.unit,
             (log_scale + self.log_scale).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE),
-            functional.log_softmax(log_weight, 1),
+            log_weight,
         )
 
     def loss(
