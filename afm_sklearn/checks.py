@@ -147,7 +147,7 @@ class InputChecks(BaseEstimator):
         return stimulus
 
 
-def check_count(name: str, value: Any, at_least: int = 1) -> None:
+def check_integer(name: str, value: Any, *, at_least: int = 1) -> None:
     """Refuse what is not an integer of at least `at_least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
-        raise ValueError(f"{name}={value!r} must be an integer of at least {at_least}")
+        raise ValueError(f"{name} must be an integer >= {at_least}, got {value!r}")

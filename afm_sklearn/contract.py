@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_random_state
 
-from .checks import InputChecks, check_count
+from .checks import InputChecks, check_integer
 from .rollout import rollout
 
 Array = NDArray[Any]
@@ -148,14 +148,16 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         -------
         ndarray of shape (n, n_samples, d) or (n, n_samples)
         """
-        check_count("n_samples", n_samples)
+        check_integer("n_samples", n_samples)
         windows = self._windows(X)
         generator = self._generator(random_state)
-        parts = []
-        for rows in self._chunks(windows, n_samples):
-            draws = self._draw(self._tensor(windows[rows]), n_samples, generator)
-            parts.append(draws.cpu().numpy())
-        return self._shape(np.concatenate(parts))
+
+        def draw(rows: slice) -> torch.Tensor:
+            return self._draw(self._tensor(windows[rows]), n_samples, generator)
+
+        return self._shape(
+            _filled(len(windows), draw, self._chunks(windows, n_samples))
+        )
 
     def sample_trajectories(
         self,
@@ -195,8 +197,8 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
             If the first channels of X are not the lagged targets, or the stimulus is
             missing or of the wrong shape.
         """
-        check_count("n_samples", n_samples)
-        check_count("horizon", horizon)
+        check_integer("n_samples", n_samples)
+        check_integer("horizon", horizon)
         windows = self._windows(X)
         if not self.autoregressive_:
             raise ValueError(
@@ -205,13 +207,14 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
             )
         future = self._check_stimulus(stimulus, len(windows), horizon)
         generator = self._generator(random_state)
-        parts = []
-        for rows in self._chunks(windows, n_samples * (windows.shape[1] + horizon)):
+
+        def draw(rows: slice) -> torch.Tensor:
             ahead = None if future is None else self._tensor(future[rows])
             at = self._tensor(windows[rows])
-            out = self._rollout(at, horizon, n_samples, ahead, generator)
-            parts.append(out.cpu().numpy())
-        return self._shape(np.concatenate(parts))
+            return self._rollout(at, horizon, n_samples, ahead, generator)
+
+        chunks = self._chunks(windows, n_samples * (windows.shape[1] + horizon))
+        return self._shape(_filled(len(windows), draw, chunks))
 
     # -- what a subclass may refine --------------------------------------------
 
@@ -292,3 +295,17 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         tags.target_tags.single_output = True
         tags.regressor_tags.poor_score = True
         return tags
+
+
+def _filled(
+    n_rows: int, draw: Callable[[slice], torch.Tensor], chunks: Iterable[slice]
+) -> Array:
+    """Draw a chunk of rows after the other, each into its place in the result."""
+    out = None
+    for rows in chunks:
+        draws = draw(rows).cpu().numpy()
+        if out is None:
+            out = np.empty((n_rows, *draws.shape[1:]), draws.dtype)
+        out[rows] = draws
+    assert out is not None  # there is at least one row
+    return out

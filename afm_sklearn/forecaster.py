@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .checks import check_count
+from .checks import check_integer
 from .contract import Array, BaseForecaster
 from .fitting import BASES, Settings, fit_step_law
 from .flow.paths import PATHS
@@ -57,7 +57,7 @@ class AFMForecaster(BaseForecaster):
     n_steps : int
         Solver steps in sampling.
     max_epochs : int or "auto"
-        Epochs of each of the two trainings at most; "auto" sets them by the number
+        Epochs of each training at most; "auto" sets them by the number
         of optimiser steps.
     batch_size : int or "auto"
         Rows in an optimiser step.
@@ -208,7 +208,7 @@ class AFMForecaster(BaseForecaster):
         with torch.inference_mode(), self._threads(len(windows)):
             for rows in self._chunks(windows, 1):
                 at = self._tensor(windows[rows]).double()
-                parts.append(law.mean(at).cpu().numpy())
+                parts.append(law.mean(at, self.solver, self.n_steps).cpu().numpy())
         return np.concatenate(parts)
 
     @torch.inference_mode()
@@ -283,10 +283,10 @@ class AFMForecaster(BaseForecaster):
                     f"{allowed}"
                 )
         for name in ("hidden_dim", "n_layers", "n_steps", "n_iter_no_change"):
-            check_count(name, getattr(self, name))
+            check_integer(name, getattr(self, name))
         for name in ("max_epochs", "batch_size"):
             if getattr(self, name) != "auto":
-                check_count(name, getattr(self, name))
+                check_integer(name, getattr(self, name))
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(
                 "validation_fraction must lie in [0, 1), got "

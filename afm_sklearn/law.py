@@ -142,7 +142,7 @@ class StepLaw(nn.Module):
         self.reach = max([pool.linear.n_lags, *lengths])
         self.is_correlated = bool((factor - torch.diag(factor.diagonal())).any())
 
-    def mean(self, windows: Tensor) -> Tensor:
+    def mean(self, windows: Tensor, solver: str, n_steps: int) -> Tensor:
         """Conditional mean, (n, d).
 
         Exact without a flow. With one, the flow's effect on the mean is averaged
@@ -156,7 +156,8 @@ class StepLaw(nn.Module):
             half = torch.randn(1, N_MEAN_DRAWS // 2, mean.shape[1], generator=generator)
             noise = torch.cat([half, -half], 1).to(mean).expand(len(x), -1, -1)
             z = noise @ self.factor.T
-            moved = integrate(self.flow.field(x, missing), z, solver="midpoint")
+            field = self.flow.field(x, missing)
+            moved = integrate(field, z, solver=solver, n_steps=n_steps)
             # The mean without the flow is known, so only the difference is averaged.
             before = self.marginal.from_normal(z, params)
             mean = mean + (self.marginal.from_normal(moved, params) - before).mean(1)

@@ -160,6 +160,7 @@ class LossNet(NeuralNet):
         self.shuffle_ = torch.Generator().manual_seed(self.seed)
         self.noise_ = torch.Generator(self.device).manual_seed(self.seed)
         self.average_ = WeightAverage(self.module_, self.averaging)
+        self.module_.train()  # once: only the average is ever validated
         self.step_ = 0
 
     def run_single_epoch(
@@ -185,7 +186,6 @@ class LossNet(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> Tensor:
         """One optimiser step; returns the loss, detached."""
-        self.module_.train()
         progress = self.step_ / self.n_total_
         warm = min(1.0, (self.step_ + 1) / min(50, max(1, self.n_total_ // 10)))
         rate = self.lr * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -13,6 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .checks import check_integer
+
 __all__ = ["SlidingWindow", "run_starts", "sliding_windows"]
 
 
@@ -171,7 +173,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
             If `length` is no positive integer, `run_column` does not name a column of
             X or names the only one, X holds infinities, or the run column NaN.
         """
-        _check_length(self.length)
+        check_integer("length", self.length)
         X = self._validate(X, reset=True)
         names = getattr(self, "feature_names_in_", None)
         self.run_column_ = _find_column(self.run_column, X.shape[1], names)
@@ -259,11 +261,6 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _check_length(length: Any) -> None:
-    if isinstance(length, bool) or not isinstance(length, Integral) or length < 1:
-        raise ValueError(f"length must be an integer >= 1, got {length!r}")
 
 
 def _find_column(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..contract import BaseForecaster, check_count
+from ..contract import BaseForecaster, check_integer
 from ._errors import EmpiricalErrors, complete_rows
 
 Array = NDArray[Any]
@@ -91,8 +91,8 @@ class Climatology(BaseForecaster):
         -------
         ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
         """
-        check_count("n_samples", n_samples)
-        check_count("horizon", horizon)
+        check_integer("n_samples", n_samples)
+        check_integer("horizon", horizon)
         steps = self.sample(X, n_samples * horizon, random_state)
         return steps.reshape(len(steps), n_samples, horizon, *steps.shape[2:])
 

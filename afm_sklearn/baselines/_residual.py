@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import check_count
+from ..contract import check_integer
 from ..folds import time_folds
 from ._additive import LAWS, AdditiveForecaster
 from ._history import channel_means, fill_history
@@ -159,7 +159,7 @@ class ResidualForecaster(AdditiveForecaster):
                 f"residuals={self.residuals!r} is unknown, expected one of "
                 f"{tuple(LAWS)}"
             )
-        check_count("cv", self.cv, at_least=2)
+        check_integer("cv", self.cv, at_least=2)
 
     def _fit(self, windows: Array, targets: Array, seed: int) -> None:
         regressor = seeded(self.regressor, seed)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics._ensemble import Array, as_numbers
-from afm_sklearn.scorers._scores import check_integer
 
 # From here on the groups themselves are the sample, see `diebold_mariano`.
 MIN_CLUSTERS = 5

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics._ensemble import Array
 from afm_sklearn.scorers._draws import draw_ahead, method_for
 from afm_sklearn.scorers._origins import Rows, unwrap
-from afm_sklearn.scorers._scores import SCORES, check_choice, check_integer
+from afm_sklearn.scorers._scores import SCORES, check_choice
 
 TRAJECTORY = "energy_trajectory"
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics._ensemble import Array, check_ensemble
 from afm_sklearn.scorers._draws import Draws, draw_ahead, method_for
 from afm_sklearn.scorers._origins import Rows, no_origin, unwrap
-from afm_sklearn.scorers._scores import check_integer
 
 
 def draws_of_estimator(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics._ensemble import Array
 from afm_sklearn.scorers._draws import draw_ahead, method_for
 from afm_sklearn.scorers._origins import unwrap
-from afm_sklearn.scorers._scores import check_integer
 
 from ._axes import get_axes, name_lead_times
 from ._draws import check_index, find_origin, history_before, with_lead_times

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics import pit
 from afm_sklearn.metrics._ensemble import Array
-from afm_sklearn.scorers._scores import check_integer
 
 from ._axes import get_axes
 from ._draws import check_index, draws_of_estimator, with_lead_times

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afm_sklearn.checks import check_integer
+
 from ._draws import draw_steps
 from ._origins import unwrap
-from ._scores import SCORES, MeanScore, Scorer, check_choice, check_integer
+from ._scores import SCORES, MeanScore, Scorer, check_choice
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from afm_sklearn.checks import check_integer
 from afm_sklearn.metrics._ensemble import Array
 
 from ._draws import draw_trajectories
 from ._origins import Rows, no_origin, unwrap
-from ._scores import JOINT, MeanScore, Scorer, check_choice, check_integer
+from ._scores import JOINT, MeanScore, Scorer, check_choice
 
 
 @dataclass(frozen=True)
