@@ -136,7 +136,9 @@ class Standardizer(nn.Module):
         if not has_missing:
             return x, None
         missing = torch.isnan(x)
-        return fill_missing(x), missing.to(x)
+        rows = missing.flatten(1).any(1).nonzero()[:, 0]  # few: the starts of runs
+        x[rows] = fill_missing(x[rows])
+        return x, missing.to(x)
 
 
 def fill_missing(x: Tensor) -> Tensor:
