@@ -213,7 +213,7 @@ def test_bad_input_is_named(recording):
         model.sample_trajectories(X[:2], 8, stimulus=np.zeros((2, 5, 2)))
     with pytest.raises(ValueError, match="n_samples must be an integer"):
         model.sample(X[:2], 0)
-    with pytest.raises(ValueError, match="horizon=0"):
+    with pytest.raises(ValueError, match="horizon must be an integer"):
         model.sample_trajectories(X[:2], 0)
     with pytest.raises(ValueError, match=r"\(4, 4\)"):
         model.predict(X[:, :, :4])
