@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.special import ndtr, ndtri
 
 from ..networks.architecture import Architecture
-from ..networks.velocity import VelocityNetwork
+from ..networks.velocity import Clock, VelocityNetwork
 from .paths import PATHS
 from .solvers import Velocity
+
+MAX_CLOCKS = 64
 
 
 class Flow(nn.Module):
@@ -31,6 +35,7 @@ class Flow(nn.Module):
         super().__init__()
         self.register_buffer("factor", factor)
         self.path = PATHS[path]()
+        self._clocks: dict[tuple[float, torch.dtype, torch.device], Clock] = {}
         self.encoder = architecture.history_encoder()
         self.velocity = VelocityNetwork(
             architecture.n_outputs, architecture.hidden_dim, architecture.n_layers
@@ -45,9 +50,23 @@ class Flow(nn.Module):
         modulation = self.velocity.modulation(code)[:, None]
 
         def velocity(z: Tensor, t: float) -> Tensor:
-            return self.velocity(z, z.new_full((1, 1, 1), t), modulation)
+            return self.velocity(z, self._clock(t, z), modulation)
 
         return velocity
+
+    def _clock(self, t: float, like: Tensor) -> Clock:
+        """Compute what the time does to the velocity; in sampling, once for good."""
+        if not torch.is_inference_mode_enabled():
+            return self.velocity.clock(like.new_full((1, 1, 1), t))
+        key = t, like.dtype, like.device
+        if key not in self._clocks:
+            if len(self._clocks) == MAX_CLOCKS:  # an adaptive solver has its own times
+                self._clocks.clear()
+            self._clocks[key] = self.velocity.clock(like.new_full((1, 1, 1), t))
+        return self._clocks[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_clocks": {}}  # a copy may change its device
 
     def loss(
         self,
@@ -71,7 +90,8 @@ class Flow(nn.Module):
         t = low.new_empty(len(low), 1).uniform_(generator=generator)
         z, target = self.path.interpolate(z0, z1, t)
         modulation = self.velocity.modulation(self.encoder(x, missing))
-        velocity = self.velocity(z[:, None], t[:, None], modulation[:, None])[:, 0]
+        clock = self.velocity.clock(t[:, None])
+        velocity = self.velocity(z[:, None], clock, modulation[:, None])[:, 0]
         loss = (velocity - target) ** 2 * observed
         return loss.sum() / observed.sum().clamp(min=1)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+Clock = tuple[Tensor, Tensor]
+
 
 class VelocityNetwork(nn.Module):
     """Hidden layers scaled and shifted by the condition, with a skip from z.
@@ -44,15 +46,20 @@ class VelocityNetwork(nn.Module):
         """Return the window's part of all scales and shifts, (n, ., width)."""
         return self.from_code(functional.silu(code))
 
-    def forward(self, z: Tensor, t: Tensor, modulation: Tensor) -> Tensor:
-        """Return dz/dt; z is (n, k, d), t (n or 1, k or 1, 1), modulation (n, 1, .)."""
-        clock = functional.silu(self.time(_fourier(t)))
-        film = (modulation + self.from_time(clock)).chunk(2 * self.n_layers, -1)
+    def clock(self, t: Tensor) -> Clock:
+        """Return the time's part of them, and the gain of z; t is (n, ., 1)."""
+        h = functional.silu(self.time(_fourier(t)))
+        return self.from_time(h), self.gain(h)
+
+    def forward(self, z: Tensor, clock: Clock, modulation: Tensor) -> Tensor:
+        """Return dz/dt; z is (n, k, d), modulation (n, 1, width)."""
+        from_time, gain = clock
+        film = (modulation + from_time).chunk(2 * self.n_layers, -1)
         h = self.inlet(z)
         for layer, scale, shift in zip(self.layers, film[::2], film[1::2], strict=True):
             normed = functional.layer_norm(h, (self.hidden_dim,))
             h = h + layer(functional.silu(torch.addcmul(shift, normed, 1 + scale)))
-        return torch.addcmul(self.outlet(functional.silu(h)), self.gain(clock), z)
+        return torch.addcmul(self.outlet(functional.silu(h)), gain, z)
 
 
 def _fourier(t: Tensor) -> Tensor:
