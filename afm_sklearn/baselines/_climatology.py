@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..contract import BaseForecaster, check_integer
+from ..checks import check_integer
+from ..contract import BaseForecaster
 from ._errors import EmpiricalErrors, complete_rows
 
 Array = NDArray[Any]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import check_integer
+from ..checks import check_integer
 from ..folds import time_folds
 from ._additive import LAWS, AdditiveForecaster
 from ._history import channel_means, fill_history

@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_scalar
 
 from ._diffusion import Diffusion
 from ._law import Array, Seed, make_generator
-from ._simulate import check_integers, record
+from ._simulate import check_counts, record
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def make_double_well(
     >>> data.activity.shape
     (50, 5)
     """
-    check_integers(
+    check_counts(
         n_steps=n_steps, n_channels=n_channels, n_runs=n_runs, n_substeps=n_substeps
     )
     check_scalar(noise, "noise", Real, min_val=0)

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, check_scalar
 
 from ._diffusion import Diffusion
 from ._law import Array, Seed, make_generator
-from ._simulate import check_integers, record
+from ._simulate import check_counts, record
 
 _LINEAR = np.array([[-10.0, 28.0, 0.0], [10.0, -1.0, 0.0], [0.0, 0.0, -8.0 / 3.0]])
 
@@ -79,7 +79,7 @@ def make_lorenz(
     >>> data.activity.shape
     (50, 3)
     """
-    check_integers(n_steps=n_steps, n_runs=n_runs, n_substeps=n_substeps)
+    check_counts(n_steps=n_steps, n_runs=n_runs, n_substeps=n_substeps)
     check_scalar(noise, "noise", Real, min_val=0)
     # Euler's scheme escapes to infinity with longer steps.
     check_scalar(

@@ -71,7 +71,7 @@ def smooth_series(
     return lfilter([1.0], [1.0, -memory], shocks, axis=1)
 
 
-def check_integers(**counts: int) -> None:
+def check_counts(**counts: int) -> None:
     """Refuse sizes that are not integers of at least 1."""
     for name, value in counts.items():
         check_scalar(value, name, Integral, min_val=1)

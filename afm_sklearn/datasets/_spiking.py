@@ -10,7 +10,7 @@ from scipy.special import gammaln, i0
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
-from ._simulate import check_integers, record, smooth_series
+from ._simulate import check_counts, record, smooth_series
 
 MAX_RATE = 5.0
 
@@ -114,7 +114,7 @@ def make_spiking_population(
     >>> data.activity.shape, data.stimulus.shape
     ((50, 30), (50, 3))
     """
-    check_integers(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
+    check_counts(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
     check_scalar(
         mean_count,
         "mean_count",

@@ -10,7 +10,7 @@ from scipy.linalg import solve_triangular
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
-from ._simulate import check_integers, record, smooth_series
+from ._simulate import check_counts, record, smooth_series
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def make_linear_var(
     >>> data.activity.shape, data.stimulus.shape, data.runs.shape
     ((100, 8), (100, 2), (100,))
     """
-    check_integers(n_steps=n_steps, n_channels=n_channels, order=order, n_runs=n_runs)
+    check_counts(n_steps=n_steps, n_channels=n_channels, order=order, n_runs=n_runs)
     check_scalar(n_stimuli, "n_stimuli", Integral, min_val=0)
     check_scalar(noise, "noise", Real, min_val=0, include_boundaries="neither")
     check_scalar(

@@ -56,14 +56,15 @@ class Flow(nn.Module):
 
     def _clock(self, t: float, like: Tensor) -> Clock:
         """Compute what the time does to the velocity; in sampling, once for good."""
-        if not torch.is_inference_mode_enabled():
-            return self.velocity.clock(like.new_full((1, 1, 1), t))
         key = t, like.dtype, like.device
-        if key not in self._clocks:
-            if len(self._clocks) == MAX_CLOCKS:  # an adaptive solver has its own times
-                self._clocks.clear()
-            self._clocks[key] = self.velocity.clock(like.new_full((1, 1, 1), t))
-        return self._clocks[key]
+        keeps = torch.is_inference_mode_enabled()
+        if keeps and key in self._clocks:
+            return self._clocks[key]
+        clock = self.velocity.clock(like.new_full((1, 1, 1), t))
+        # An adaptive solver has times of its own, without end.
+        if keeps and len(self._clocks) < MAX_CLOCKS:
+            self._clocks[key] = clock
+        return clock
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_clocks": {}}  # a copy may change its device
