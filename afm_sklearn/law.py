@@ -20,6 +20,7 @@ from .networks.encoders import HistoryEncoder
 from .networks.marginal import MarginalNetwork
 
 N_MEAN_DRAWS = 128
+PART = 1 << 17  # numbers
 
 
 class LinearLaw(nn.Module):
@@ -200,8 +201,16 @@ class StepLaw(nn.Module):
             z = z.expand(len(forecast), -1, -1)
             field = self.flow.field_of(codes.pop())
             z = integrate(field, z, solver=solver, n_steps=n_steps)
-        params = self.pool.mixture(forecast, codes)
-        return self._bounded(self.marginal.from_normal(z, params))
+        n, k, d = z.expand(len(forecast), -1, -1).shape
+        y = z.new_empty(n, k, d)
+        # So few rows that the parameters of their laws stay in cache.
+        step = max(1, PART // d) if z.device.type == "cpu" else n
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            params = self.pool.mixture(forecast[rows], [code[rows] for code in codes])
+            at = z if len(z) == 1 else z[rows]
+            y[rows] = self._bounded(self.marginal.from_normal(at, params))
+        return y
 
     def _encoders(self) -> list[HistoryEncoder]:
         networks = [*self.pool.members, *([] if self.flow is None else [self.flow])]

@@ -224,8 +224,10 @@ class HistoryEncoder(nn.Module):
             missing = missing[:, -self.length :] * self.lag_weights
         embedded = []
         for k, embedding in zip(self.scales, self.embeddings, strict=True):
-            flags = None if missing is None else _average_blocks(missing, k)
-            embedded.append(embedding(_average_blocks(x, k), flags))
+            flags = None
+            if missing is not None:
+                flags = _average_blocks(missing, k, self.length)
+            embedded.append(embedding(_average_blocks(x, k, self.length), flags))
         return embedded
 
     def embed_drawn(self, steps: Tensor) -> list[Tensor]:
@@ -235,9 +237,8 @@ class HistoryEncoder(nn.Module):
         steps = steps * self.lag_weights[-n_steps:]
         embedded: list[Tensor] = []
         for k, embedding in zip(self.scales, self.embeddings, strict=True):
-            filled = min(-(-n_steps // k) * k, self.length)
-            whole = functional.pad(steps, (0, 0, filled - n_steps, 0))
-            embedded.append(embedding.of_drawn(_average_blocks(whole, k)))
+            averages = _average_blocks(steps, k, self.length)
+            embedded.append(embedding.of_drawn(averages))
         return embedded
 
     def encode(self, embedded: Sequence[Tensor]) -> Tensor:
@@ -246,12 +247,17 @@ class HistoryEncoder(nn.Module):
         return self.fuse(torch.cat(codes, -1))
 
 
-def _average_blocks(h: Tensor, k: int) -> Tensor:
-    """Average (n, L, w) over blocks of k steps, aligned to the newest step."""
+def _average_blocks(h: Tensor, k: int, length: int) -> Tensor:
+    """Average (n, L, w) over blocks of k steps, aligned to the newest step.
+
+    They are the newest of `length` steps; the others are zero.
+    """
     if k == 1:
         return h
     rest = h.shape[1] % k
     full = h[:, rest:].unflatten(1, (-1, k)).mean(2)
     if rest == 0:
         return full
-    return torch.cat([h[:, :rest].mean(1, keepdim=True), full], 1)
+    block = min(k, length - h.shape[1] + rest)
+    oldest = h[:, :rest].sum(1, keepdim=True) / block
+    return torch.cat([oldest, full], 1)
