@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 Array = NDArray[Any]
 
-CHUNK = 1 << 21  # numbers in the windows that are looked at together
+CHUNK = 1 << 19  # numbers that are looked at together
 
 
 class WindowStore:
@@ -42,7 +42,8 @@ class WindowStore:
     def __init__(self, rows: Tensor, starts: Tensor, length: int):
         self.rows, self.starts, self.length = rows, starts, length
         self._offsets = torch.arange(length, device=rows.device)
-        broken = torch.cat([torch.isnan(part).any(1) for part in rows.split(1 << 14)])
+        parts = row_parts(*rows.shape)
+        broken = torch.cat([torch.isnan(rows[part]).any(1) for part in parts])
         broken = broken.cpu().long()
         holes = torch.cat([torch.zeros(1, dtype=torch.long), broken.cumsum(0)])
         first = starts.cpu()
@@ -66,9 +67,7 @@ class WindowStore:
             rows[starts + length - 1] = windows[:, -1]
             for i in np.flatnonzero(fresh):
                 rows[starts[i] : starts[i] + length] = windows[i]
-        with warnings.catch_warnings():  # the rows of a view are never written to
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            kept = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(device)
+        kept = tensor_view(np.asarray(rows, np.float32)).to(device)
         return cls(kept, torch.as_tensor(starts, device=device), length)
 
     def __len__(self) -> int:
@@ -88,6 +87,19 @@ class WindowStore:
             yield part, self[part]
 
 
+def tensor_view(array: Array) -> Tensor:
+    """Return a tensor that shares the memory of an array, and is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def row_parts(n: int, width: int) -> Iterator[slice]:
+    """Cut n rows of so many numbers into parts that take little memory."""
+    size = max(1, CHUNK // width)
+    return (slice(start, start + size) for start in range(0, n, size))
+
+
 def shared_rows(windows: Array) -> Array | None:
     """Time steps (n + L - 1, c) that windows which are a strided view share."""
     n, length, c = windows.shape
@@ -102,13 +114,10 @@ def shared_rows(windows: Array) -> Array | None:
 def _unlike_shifted(windows: Array) -> NDArray[np.bool_]:
     """Which windows are not the one before, moved on by a step."""
     fresh = np.ones(len(windows), dtype=bool)
-    size = max(1, CHUNK // windows[0].size)
-    for start in range(1, len(windows), size):
-        rows = slice(start, min(start + size, len(windows)))
-        before = windows[rows.start - 1 : rows.stop - 1, 1:]
-        now = windows[rows, :-1]
+    for part in row_parts(len(windows) - 1, windows[0].size):
+        before, now = windows[:-1][part, 1:], windows[1:][part, :-1]
         same = (before == now) | (np.isnan(before) & np.isnan(now))
-        fresh[rows] = ~same.all((1, 2))
+        fresh[1:][part] = ~same.all((1, 2))
     return fresh
 
 
@@ -155,7 +164,7 @@ def fill_missing(x: Tensor) -> Tensor:
 
 def moments(values: Array) -> tuple[Array, Array]:
     """Mean and scale by column; 0 and 1 where nothing was observed or varies."""
-    parts = [values[k : k + (1 << 14)] for k in range(0, len(values), 1 << 14)]
+    parts = [values[part] for part in row_parts(*values.shape)]
     count = np.maximum(np.sum([np.isfinite(part).sum(0) for part in parts], 0), 1)
     mean = np.sum([np.nansum(part, 0, dtype=np.float64) for part in parts], 0) / count
     square = np.sum([np.nansum((part - mean) ** 2, 0) for part in parts], 0)

@@ -15,6 +15,7 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from .history import WindowStore
+from .targets import Targets
 
 Batch = tuple[Tensor, bool, list[Tensor]]
 
@@ -22,7 +23,9 @@ Batch = tuple[Tensor, bool, list[Tensor]]
 class Rows(torch.utils.data.Dataset):
     """Windows, and columns (n, ...) beside them, that already lie on the device."""
 
-    def __init__(self, store: WindowStore, index: Tensor, columns: Sequence[Tensor]):
+    def __init__(
+        self, store: WindowStore, index: Tensor, columns: Sequence[Targets | Tensor]
+    ):
         self.store, self.index, self.columns = store, index, columns
         self.has_missing = store.has_missing[index.cpu()]
 

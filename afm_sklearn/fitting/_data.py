@@ -13,6 +13,7 @@ from ..history import Standardizer, WindowStore, moments
 from ..marginals import CountMixture, GaussianMixture, Marginal
 from ..net import Objective, Rows, Schedule, train
 from ..selection import hold_back
+from ..targets import Targets
 from ._settings import Settings, build_architecture
 
 Array = NDArray[Any]
@@ -29,7 +30,7 @@ class TrainingData:
     ----------
     store : WindowStore
         The windows, in the units of X.
-    target : Tensor of shape (n, d)
+    target : Targets of shape (n, d)
         Targets of unit scale, or counts as they are; NaN where missing.
     usable : ndarray of bool, shape (n,)
         Rows with a past and a target: at the start of a run nothing is known, and
@@ -55,9 +56,10 @@ class TrainingData:
             CountMixture() if self.is_counts else GaussianMixture()
         )
         self.y_mean, self.y_scale = moments(y)
+        self.mean_count = self.y_mean
         if self.is_counts:
             self.y_mean, self.y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
-        self.target = self._standardised(y)
+        self.target = Targets(y, self.y_mean, self.y_scale, self.device)
         observed = np.asarray(np.isfinite(y).any(1))
         no_past = np.asarray(np.isnan(windows[:, -1, : settings.n_lagged]).all(1))
         self.starts = np.flatnonzero(no_past)
@@ -75,14 +77,15 @@ class TrainingData:
 
         It keeps a trajectory that leaves the training data from running away.
         """
-        parts = self.target.split(1 << 14)
-        lowest, highest = (
-            torch.stack([end(part.nan_to_num(nan=empty), 0) for part in parts])
-            for end, empty in ((torch.amin, torch.inf), (torch.amax, -torch.inf))
-        )
+        lowest = torch.full((self.n_outputs,), torch.inf, device=self.device)
+        highest = -lowest
+        for rows in self.target.parts():
+            part = self.target[rows]
+            lowest = torch.minimum(lowest, part.nan_to_num(nan=torch.inf).amin(0))
+            highest = torch.maximum(highest, part.nan_to_num(nan=-torch.inf).amax(0))
         low, high = (
             torch.where(torch.isinf(end), 0.0, end).double().cpu().numpy()
-            for end in (lowest.amin(0), highest.amax(0))
+            for end in (lowest, highest)
         )
         if self.is_counts:
             return np.zeros_like(low), 2 * high + 1
@@ -92,7 +95,9 @@ class TrainingData:
             self.y_mean + self.y_scale * (high + reach),
         )
 
-    def train(self, name: str, model: nn.Module, columns: list[Tensor]) -> None:
+    def train(
+        self, name: str, model: nn.Module, columns: list[Targets | Tensor]
+    ) -> None:
         """Train a network with a ``loss``, early stopping on the held rows."""
         s, n = self.settings, len(self.fit_rows)
         batch = s.batch_size
@@ -132,13 +137,6 @@ class TrainingData:
     def tensor(self, array: Array) -> Tensor:
         """Numbers as float32 on the device."""
         return torch.tensor(array, dtype=torch.float32, device=self.device)
-
-    def _standardised(self, y: Array) -> Tensor:
-        target = torch.empty(y.shape, dtype=torch.float32, device=self.device)
-        for start in range(0, len(y), 1 << 14):
-            part = slice(start, start + (1 << 14))
-            target[part] = self.tensor((y[part] - self.y_mean) / self.y_scale)
-        return target
 
 
 def is_counts(y: Array) -> bool:

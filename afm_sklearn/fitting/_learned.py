@@ -89,7 +89,7 @@ def _newest_network(data: TrainingData) -> MarginalNetwork:
         return MarginalNetwork(
             architecture, data.marginal, unit, zero, N_COMPONENTS, zero
         )
-    center = data.target.nanmean(0).clamp(min=1e-3).log().cpu()
+    center = data.tensor(data.mean_count).clamp(min=1e-3).log().cpu()
     return MarginalNetwork(architecture, data.marginal, unit, 2 * unit, 1, center)
 
 

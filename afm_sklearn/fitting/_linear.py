@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..folds import block_edges
+from ..history import row_parts
 from ..law import LinearLaw
 from ..linear import LagFeatures, LinearForecast, fit_poisson, fit_ridge_stack
 from ..linear.poisson import log_rate_cap
@@ -33,10 +34,10 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
             torch.zeros(d),
             features.n_lags,
         )
-        return law.to(data.device), torch.zeros_like(data.target)
+        return law.to(data.device), torch.zeros(data.target.shape, device=data.device)
     blocks = _blocks(data)
     if data.is_counts:
-        fit = fit_poisson(features, data.target.cpu(), data.usable, blocks)
+        fit = fit_poisson(features, data.target[:].cpu(), data.usable, blocks)
     else:
         fit = fit_ridge_stack(features, data.target, data.usable, blocks, _walk(data))
     forecast = _out_of_block(data, features, fit)
@@ -47,7 +48,7 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
         features.n_lags,
     )
     if data.is_counts:
-        law.max_location = log_rate_cap(data.target)
+        law.max_location = log_rate_cap(data.target[:])
     return law.to(data.device), forecast
 
 
@@ -71,8 +72,8 @@ def _walk(data: TrainingData) -> np.ndarray | None:
 def _out_of_block(
     data: TrainingData, features: LagFeatures, fit: LinearForecast
 ) -> Tensor:
-    forecast = torch.empty_like(data.target)
-    cap = log_rate_cap(data.target) if data.is_counts else np.inf
+    forecast = torch.empty(data.target.shape, device=data.device)
+    cap = log_rate_cap(data.target[:]) if data.is_counts else np.inf
     parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
     for block, coef, intercept in parts:
         for rows, F in features.chunks(block):
@@ -88,8 +89,9 @@ def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
         return _log_sizes(data, forecast, rows)
     square = torch.zeros(data.n_outputs, dtype=torch.float64)
     count = torch.zeros_like(square)
-    for part in rows.split(1 << 14):
-        error = (data.target[part] - forecast[part]).cpu().double()
+    for part in row_parts(len(rows), data.n_outputs):
+        at = rows[part]
+        error = (data.target[at] - forecast[at]).cpu().double()
         square += error.square().nansum(0)
         count += torch.isfinite(error).sum(0)
     spread = (square / count.clamp(min=1)).sqrt().clamp(min=1e-6)

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
+from ..history import row_parts
+from ..targets import Targets
 from .features import LagFeatures
 from .forecast import LinearForecast
 
@@ -78,7 +80,7 @@ def _parts(moments: Moments) -> list:
 
 def fit_ridge_stack(
     features: LagFeatures,
-    y: Tensor,
+    y: Targets | Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
     walk: Array | None,
@@ -89,7 +91,7 @@ def fit_ridge_stack(
     ----------
     features : LagFeatures
         Features of all rows.
-    y : Tensor of shape (n, d)
+    y : Targets or Tensor of shape (n, d)
         Targets of about unit scale; missing entries (NaN) are imputed by the
         forecast, a few times over.
     usable : array of shape (n,)
@@ -104,14 +106,15 @@ def fit_ridge_stack(
     -------
     LinearForecast
     """
-    gaps = torch.isnan(y)
-    if not gaps.any():
+    parts = row_parts(*y.shape)
+    if not any(torch.isnan(y[part]).any() for part in parts):
         return _fit(features, y, usable, blocks, walk)
-    filled = torch.where(gaps, 0.0, y)
+    gaps = torch.isnan(y[:])
+    filled = torch.where(gaps, 0.0, y[:])
     forecast = _fit(features, filled, usable, blocks, walk)
     for _ in range(N_IMPUTATIONS):
         for rows, F in features.chunks(slice(None)):
-            guess = torch.as_tensor(F @ forecast.coef + forecast.intercept).to(y)
+            guess = torch.as_tensor(F @ forecast.coef + forecast.intercept).to(filled)
             filled[rows] = torch.where(gaps[rows], guess, filled[rows])
         forecast = _fit(features, filled, usable, blocks, walk)
     return forecast
@@ -119,7 +122,7 @@ def fit_ridge_stack(
 
 def _fit(
     features: LagFeatures,
-    y: Tensor,
+    y: Targets | Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
     walk: Array | None,
@@ -151,7 +154,7 @@ def _fit(
 
 
 def _moments(
-    features: LagFeatures, y: Tensor, usable: NDArray[np.bool_], block: slice
+    features: LagFeatures, y: Targets | Tensor, usable: NDArray[np.bool_], block: slice
 ) -> Moments:
     p, d = features.n_features, y.shape[1]
     sums = Moments(
