@@ -25,6 +25,7 @@ from .features import LagFeatures
 from .forecast import LinearForecast
 
 Array = NDArray[np.float64]
+Rotation = tuple[Array, Array]
 
 PENALTIES = np.append(np.logspace(-1, 6, 15), np.inf)
 COARSE_PENALTIES = PENALTIES[::3]  # where p d is large; they end in infinity too
@@ -58,18 +59,11 @@ class Moments:
 
     def about(self, f: Array, y: Array) -> Moments:
         """Return the same about other origins of f and y."""
-        ff = (
-            self.ff
-            - np.outer(self.f, f)
-            - np.outer(f, self.f)
-            + self.n * np.outer(f, f)
-        )
-        fy = (
-            self.fy
-            - np.outer(self.f, y)
-            - np.outer(f, self.y)
-            + self.n * np.outer(f, y)
-        )
+        half = self.f - 0.5 * self.n * f
+        ff = self.ff - np.outer(half, f)
+        ff -= np.outer(f, half)
+        fy = self.fy - np.outer(self.f - self.n * f, y)
+        fy -= np.outer(f, self.y)
         yy = self.yy - 2 * y * self.y + self.n * y**2
         return Moments(self.n, self.f - self.n * f, self.y - self.n * y, ff, fy, yy)
 
@@ -131,26 +125,23 @@ def _fit(
     total = sum(held[1:], held[0])
     # The last fit leaves nothing out; a single block cannot be left out.
     left_out = [*held, None] if len(held) > 1 else [None]
-    fits = [
-        _Fit(features, total if block is None else total - block, block, walk)
-        for block in left_out
-    ]
-    if len(fits) > 1:
-        choice = np.sum([fit.errors() for fit in fits[:-1]], axis=0).argmin(1)
-    else:  # too few rows to judge: keep to the anchors
-        choice = np.full((fits[0].n_models, y.shape[1]), len(fits[0].penalties) - 1)
-    for fit in fits:
-        fit.choose(choice)
+    fits = [_Fit(features, total, block, walk) for block in left_out]
+    p, d = features.n_features, y.shape[1]
+    penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
+    for decay in DECAYS if features.n_lags > 1 else DECAYS[:1]:
+        rotations = [fit.rotate(decay) for fit in fits]
+        judged = zip(fits[:-1], rotations[:-1], strict=True)
+        errors = [fit.errors(rotation, penalties) for fit, rotation in judged]
+        if errors:
+            choice = np.sum(errors, axis=0).argmin(1)
+        else:  # too few rows to judge: keep to the anchors
+            choice = np.full((len(fits[0].anchors), d), len(penalties) - 1)
+        for fit, rotation in zip(fits, rotations, strict=True):
+            fit.choose(rotation, penalties[choice])
     weights = _stack_weights(fits)
-    coefs = [np.tensordot(weights, fit.coefs, 1) for fit in fits]
-    intercepts = [
-        fit.y_mean - fit.f_mean @ coef for fit, coef in zip(fits, coefs, strict=True)
-    ]
-    if len(fits) == 1:
-        return LinearForecast(coefs[0], intercepts[0], blocks, coefs, intercepts)
-    return LinearForecast(
-        coefs[-1], intercepts[-1], blocks, coefs[:-1], intercepts[:-1]
-    )
+    blended = [fit.blend(weights) for fit in fits]
+    coefs, intercepts = zip(*(blended[:-1] or blended), strict=True)
+    return LinearForecast(*blended[-1], blocks, list(coefs), list(intercepts))
 
 
 def _moments(
@@ -173,19 +164,24 @@ def _moments(
 
 
 class _Fit:
-    """All regressions on one set of rows, judged on the block left out."""
+    """Regressions on all rows but those of a block, on which they are judged.
+
+    What can be computed from the moments is not kept: they are large.
+    """
 
     def __init__(
         self,
         features: LagFeatures,
-        training: Moments,
-        held: Moments | None,
+        total: Moments,
+        left_out: Moments | None,
         walk: Array | None,
     ):
+        self.total, self.left_out = total, left_out
+        self.lags = features.lags()
+        training = self._training()
         n = max(training.n, 1.0)
         self.f_mean, self.y_mean = training.f / n, training.y / n
         train = training.about(self.f_mean, self.y_mean)
-        self.held = None if held is None else held.about(self.f_mean, self.y_mean)
         p, d = train.fy.shape
         self.anchors = [np.zeros((p, d))]
         if walk is not None:
@@ -193,45 +189,54 @@ class _Fit:
             for j in range(d):
                 last[features.newest(j), j] = walk[j]
             self.anchors += [last, _own_regressions(features, train)]
-        lags = features.lags()
-        decays = DECAYS if features.n_lags > 1 else DECAYS[:1]
-        self.rotations = []
-        for decay in decays:
-            shrink = lags**-decay
-            values, vectors = np.linalg.eigh(shrink[:, None] * train.ff * shrink)
-            self.rotations.append((np.maximum(values, 0.0), shrink[:, None] * vectors))
         self.targets = [train.fy - train.ff @ anchor for anchor in self.anchors]
-        self.penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
-        self.n_models = len(self.anchors) * len(self.rotations)
+        self.coefs: list[Array] = []  # of the models, (p, d)
 
-    def errors(self) -> Array:
-        """Sum of squares on the held block, (models, penalties, d)."""
-        assert self.held is not None
-        out = []
-        for values, basis in self.rotations:
-            cross = basis.T @ self.held.ff @ basis
-            for anchor, target in zip(self.anchors, self.targets, strict=True):
-                projected = basis.T @ target
-                missed = self.held.fy - self.held.ff @ anchor
-                own = self.held.yy - (anchor * (self.held.fy + missed)).sum(0)
-                against = basis.T @ missed
-                for penalty in self.penalties:
-                    w = projected / (values + penalty)[:, None]
-                    out.append(
-                        own - 2 * (w * against).sum(0) + (w * (cross @ w)).sum(0)
-                    )
-        return np.reshape(out, (self.n_models, len(self.penalties), -1))
+    def held(self) -> Moments:
+        """Return the moments of the block, about the means of the other rows."""
+        assert self.left_out is not None
+        return self.left_out.about(self.f_mean, self.y_mean)
 
-    def choose(self, choice: NDArray[np.intp]) -> None:
-        """Compute the coefficients (models, p, d) for the chosen penalties."""
-        coefs: list[Array] = []
-        for values, basis in self.rotations:
-            for anchor, target in zip(self.anchors, self.targets, strict=True):
-                penalty = self.penalties[choice[len(coefs)]]
-                w = (basis.T @ target) / (values[:, None] + penalty)
-                coefs.append(anchor + basis @ w)
-        self.coefs = np.array(coefs)
-        del self.rotations, self.targets
+    def rotate(self, decay: float) -> Rotation:
+        """Return eigenvalues, and eigenvectors as weights of the features."""
+        shrink = self.lags**-decay
+        ff = self._training().about(self.f_mean, self.y_mean).ff
+        ff *= shrink[:, None]
+        ff *= shrink
+        values, vectors = np.linalg.eigh(ff)
+        vectors *= shrink[:, None]
+        return np.maximum(values, 0.0), vectors
+
+    def errors(self, rotation: Rotation, penalties: Array) -> Array:
+        """Sum of squares on the held block, (anchors, penalties, d)."""
+        values, basis = rotation
+        held, out = self.held(), []
+        cross = basis.T @ held.ff @ basis
+        for anchor, target in zip(self.anchors, self.targets, strict=True):
+            projected = basis.T @ target
+            missed = held.fy - held.ff @ anchor
+            own = held.yy - (anchor * (held.fy + missed)).sum(0)
+            against = basis.T @ missed
+            for penalty in penalties:
+                w = projected / (values + penalty)[:, None]
+                out.append(own - 2 * (w * against).sum(0) + (w * (cross @ w)).sum(0))
+        return np.reshape(out, (len(self.anchors), len(penalties), -1))
+
+    def choose(self, rotation: Rotation, penalties: Array) -> None:
+        """Add the coefficients for the penalties (anchors, d)."""
+        values, basis = rotation
+        parts = zip(self.anchors, self.targets, penalties, strict=True)
+        for anchor, target, penalty in parts:
+            w = (basis.T @ target) / (values[:, None] + penalty)
+            self.coefs.append(anchor + basis @ w)
+
+    def blend(self, weights: Array) -> tuple[Array, Array]:
+        """Return coefficients and intercepts of the weighted models."""
+        coef = np.tensordot(weights, self.coefs, 1)
+        return coef, self.y_mean - self.f_mean @ coef
+
+    def _training(self) -> Moments:
+        return self.total if self.left_out is None else self.total - self.left_out
 
 
 def _own_regressions(features: LagFeatures, train: Moments) -> Array:
@@ -256,11 +261,13 @@ def _stack_weights(fits: list[_Fit]) -> Array:
     n_models = len(fits[0].coefs)
     gram, cross = np.zeros((n_models, n_models)), np.zeros(n_models)
     for fit in fits:
-        if fit.held is None:
+        if fit.left_out is None:
             continue
-        flat = fit.coefs.reshape(n_models, -1)
-        gram += flat @ (fit.held.ff @ fit.coefs).reshape(n_models, -1).T
-        cross += flat @ fit.held.fy.ravel()
+        held = fit.held()
+        for k, coef in enumerate(fit.coefs):
+            ahead = held.ff @ coef
+            gram[k] += [np.vdot(ahead, other) for other in fit.coefs]
+            cross[k] += np.vdot(coef, held.fy)
     if not gram.any():
         return np.full(n_models, 1.0 / n_models)
     values, vectors = np.linalg.eigh((gram + gram.T) / 2)
