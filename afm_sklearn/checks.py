@@ -12,7 +12,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .autoregression import find_lag_map
-from .history import shared_rows
+from .history import all_missing, row_parts, shared_rows
 
 Array = NDArray[Any]
 
@@ -53,12 +53,7 @@ class InputChecks(BaseEstimator):
         )
         # A view is checked by the steps it shares, in a tenth of the memory.
         shared = shared_rows(X) if X.ndim == 3 else None
-        assert_all_finite(
-            X if shared is None else shared,
-            allow_nan=True,
-            estimator_name=type(self).__name__,
-            input_name="X",
-        )
+        check_finite("X", X if shared is None else shared, self)
         X = X[:, None] if X.ndim == 2 else X
         if X.ndim != 3:
             raise ValueError(f"X has {X.ndim} dimensions, expected 2 or 3")
@@ -81,10 +76,11 @@ class InputChecks(BaseEstimator):
             y,
             ensure_2d=False,
             dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan" if allow_nan else True,
+            ensure_all_finite=False,
             input_name="y",
         )
-        if np.isnan(y).all():
+        check_finite("y", y, self, allow_nan=allow_nan)
+        if all_missing(y.reshape(len(y), -1)).all():
             raise ValueError(
                 "y is NaN throughout, expected at least one observed entry"
             )
@@ -145,6 +141,19 @@ class InputChecks(BaseEstimator):
         if given[2] != s:
             raise ValueError(f"stimulus has {given[2]} channels, the model has {s}")
         return stimulus
+
+
+def check_finite(
+    name: str, values: Array, estimator: BaseEstimator, *, allow_nan: bool = True
+) -> None:
+    """Refuse infinities in values (n, ...), a few rows at a time."""
+    for rows in row_parts(len(values), values[0].size):
+        assert_all_finite(
+            values[rows],
+            allow_nan=allow_nan,
+            estimator_name=type(estimator).__name__,
+            input_name=name,
+        )
 
 
 def check_integer(name: str, value: Any, *, at_least: int = 1) -> None:

@@ -78,12 +78,20 @@ class WindowStore:
         steps = self.starts[index][:, None] + self._offsets
         return self.rows[steps]
 
+    def newest(self, n_steps: int) -> WindowStore:
+        """Return the newest steps of each window."""
+        return WindowStore(self.rows, self.starts + self.length - n_steps, n_steps)
+
+    @property
+    def n_together(self) -> int:
+        """Windows that take little memory together."""
+        return max(1, CHUNK // (self.length * self.rows.shape[1]))
+
     def chunks(self, index: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (index, windows) in bounded memory."""
         if index is None:
             index = torch.arange(len(self), device=self.rows.device)
-        size = max(1, CHUNK // (self.length * self.rows.shape[1]))
-        for part in index.split(size):
+        for part in index.split(self.n_together):
             yield part, self[part]
 
 
@@ -98,6 +106,12 @@ def row_parts(n: int, width: int) -> Iterator[slice]:
     """Cut n rows of so many numbers into parts that take little memory."""
     size = max(1, CHUNK // width)
     return (slice(start, start + size) for start in range(0, n, size))
+
+
+def all_missing(values: Array) -> NDArray[np.bool_]:
+    """Tell which rows of values (n, d) hold nothing but NaN."""
+    parts = [values[rows] for rows in row_parts(*values.shape)]
+    return np.concatenate([np.isnan(part).all(1) for part in parts])
 
 
 def shared_rows(windows: Array) -> Array | None:

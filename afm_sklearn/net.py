@@ -155,7 +155,7 @@ class LossNet(NeuralNet):
         """Slice batches; only training is shuffled."""
         if training:
             return Batches(dataset, self.batch_size, self.shuffle_)
-        return Batches(dataset, max(self.batch_size, 1024))
+        return Batches(dataset, max(self.batch_size, dataset.store.n_together))
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start the seeded generators and the weight average."""

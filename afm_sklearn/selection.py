@@ -81,12 +81,13 @@ def pool_weights(log_densities: Array) -> Array:
     >>> pool_weights(np.array([[0.0, -9.0], [0.0, -9.0]]))
     array([1., 0.])
     """
-    relative = log_densities - log_densities.max(1, keepdims=True)
-    densities = np.exp(relative)
+    densities = log_densities - log_densities.max(1, keepdims=True)
+    np.exp(densities, out=densities)
     weights = np.full(densities.shape[1], 1.0 / densities.shape[1])
     for _ in range(N_EM_STEPS):
-        shares = densities * weights
-        before, weights = weights, (shares / shares.sum(1, keepdims=True)).mean(0)
+        shares = densities * weights.astype(densities.dtype)
+        shares /= shares.sum(1, keepdims=True)
+        before, weights = weights, shares.mean(0, dtype=np.float64)
         if np.abs(weights - before).max() < CONVERGED:
             break
     weights = np.where(weights < MIN_WEIGHT, 0.0, weights)

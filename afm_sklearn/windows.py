@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .checks import check_integer
+from .checks import check_finite, check_integer
 
 __all__ = ["SlidingWindow", "run_starts", "sliding_windows"]
 
@@ -248,13 +248,15 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         return super().set_output(transform=transform) if self.flatten else self
 
     def _validate(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        return validate_data(
+        X = validate_data(
             self,
             X,
             reset=reset,
             dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
+            ensure_all_finite=False,
         )
+        check_finite("X", X, self)
+        return X
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtri
-from sklearn.covariance import ledoit_wolf
+
+from ..correlation import shrunk_correlation
 
 Array = NDArray[Any]
 
@@ -41,14 +42,9 @@ class GaussianErrors:
 
     def __init__(self, errors: Array) -> None:
         self.scale = np.sqrt((errors**2).mean(axis=0))
-        live = self.scale > 0
-        correlation = np.eye(len(live))
-        if live.any():
-            standard = errors[:, live] / self.scale[live]
-            shrunk, _ = ledoit_wolf(standard, assume_centered=True)
-            correlation[np.ix_(live, live)] = shrunk
+        correlation = shrunk_correlation(errors)
         self.covariance = correlation * np.outer(self.scale, self.scale)
-        self.root = np.linalg.cholesky(correlation + JITTER * np.eye(len(live)))
+        self.root = np.linalg.cholesky(correlation + JITTER * np.eye(len(correlation)))
 
     def draw(
         self, location: torch.Tensor, n_samples: int, generator: torch.Generator

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..history import Standardizer, WindowStore, moments
+from ..history import Standardizer, WindowStore, all_missing, moments, row_parts
 from ..marginals import CountMixture, GaussianMixture, Marginal
 from ..net import Objective, Rows, Schedule, train
 from ..selection import hold_back
@@ -60,8 +60,8 @@ class TrainingData:
         if self.is_counts:
             self.y_mean, self.y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
         self.target = Targets(y, self.y_mean, self.y_scale, self.device)
-        observed = np.asarray(np.isfinite(y).any(1))
-        no_past = np.asarray(np.isnan(windows[:, -1, : settings.n_lagged]).all(1))
+        observed = ~all_missing(y)
+        no_past = all_missing(windows[:, -1, : settings.n_lagged])
         self.starts = np.flatnonzero(no_past)
         self.usable = observed & ~no_past
         if self.usable.sum() < max(MIN_USABLE, 0.2 * n):
@@ -149,7 +149,7 @@ def is_counts(y: Array) -> bool:
     """
     if not (np.nanmin(y) >= 0 and 1 <= np.nanmax(y) <= MAX_COUNT):
         return False
-    parts = np.array_split(y, 1 + y.size // 2**20)
+    parts = (y[rows] for rows in row_parts(*y.shape))
     return all(
         bool(((part == np.round(part)) | np.isnan(part)).all()) for part in parts
     )

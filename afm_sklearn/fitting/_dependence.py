@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
+from ..correlation import shrunk_correlation
 from ..flow.matching import Flow, uniform_score
 from ..law import Pool, StepLaw
 from ..metrics import crps, energy_score
@@ -22,14 +22,15 @@ N_SCORED_DRAWS = 50
 
 @torch.inference_mode()
 def normal_scores(
-    data: TrainingData, pool: Pool, forecast: Tensor, rows: Tensor | None = None
+    data: TrainingData, pool: Pool, forecast: Tensor, rows: Tensor, out: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Both ends of the interval of normal scores of targets, NaN where missing.
+    """Both ends of the interval of normal scores of the rows, NaN where missing.
 
-    Of the given rows, or of all.
+    The lower ones are written to `out`, which may be the forecast of all rows.
     """
-    low: list[Tensor] = []
-    high: list[Tensor] = []
+    low = out
+    high = torch.empty_like(out) if data.is_counts else out
+    done = 0
     for part, windows in data.store.chunks(rows):
         x, missing = data.standardizer(windows)
         at, y = forecast[part], data.target[part]
@@ -37,9 +38,9 @@ def normal_scores(
         seen = torch.isfinite(y)
         ends = data.marginal.normal_scores(torch.where(seen, y, 0.0), params)
         for kept, end in zip((low, high), ends, strict=True):
-            kept.append(torch.where(seen, end, torch.nan))
-    lower = torch.cat(low)
-    return lower, torch.cat(high) if data.is_counts else lower
+            kept[done : done + len(part)] = torch.where(seen, end, torch.nan)
+        done += len(part)
+    return low, high
 
 
 def noise_factor(data: TrainingData, pool: Pool, forecast: Tensor) -> Tensor:
@@ -48,11 +49,14 @@ def noise_factor(data: TrainingData, pool: Pool, forecast: Tensor) -> Tensor:
     if data.settings.base == "normal" or d == 1:
         return torch.eye(d, device=data.device)
     rows = data.index(np.flatnonzero(data.usable)[-MAX_COPULA_ROWS:])
-    low, high = normal_scores(data, pool, forecast, rows)
-    generator = torch.Generator(data.device).manual_seed(data.settings.seed)
-    share = torch.empty_like(low).uniform_(generator=generator)
-    scores = uniform_score(low, high, share).cpu().numpy().astype(np.float64)
-    return data.tensor(np.linalg.cholesky(shrunk_correlation(scores)))
+    out = torch.empty(len(rows), d, device=data.device)
+    scores, high = normal_scores(data, pool, forecast, rows, out)
+    if data.is_counts:
+        generator = torch.Generator(data.device).manual_seed(data.settings.seed)
+        share = torch.empty_like(high).uniform_(generator=generator)
+        scores = uniform_score(scores, high, share)
+    correlation = shrunk_correlation(scores.cpu().numpy())
+    return data.tensor(np.linalg.cholesky(correlation))
 
 
 def fit_flow(
@@ -63,7 +67,9 @@ def fit_flow(
     previous: StepLaw | None,
 ) -> Flow:
     """Train the flow from the correlated noise to the normal scores."""
-    low, high = normal_scores(data, pool, forecast)
+    # The forecast has done its duty; it is as large as the recording.
+    every = torch.arange(len(forecast), device=data.device)
+    low, high = normal_scores(data, pool, forecast, every, forecast)
     flow = Flow(data.architecture, factor, data.settings.path).to(data.device)
     if previous is not None and previous.flow is not None:
         copy_networks(previous.flow, flow)
@@ -88,16 +94,3 @@ def held_scores(data: TrainingData, law: StepLaw) -> Array:
         out.append(crps(target, draws).mean(1))
         out[-1] += energy_score(target, draws) / np.sqrt(d)
     return np.concatenate(out)
-
-
-def shrunk_correlation(scores: Array) -> Array:
-    """Ledoit-Wolf correlation (d, d); missing entries count as uncorrelated."""
-    filled = np.nan_to_num(scores)
-    scale = np.sqrt((filled**2).mean(0))
-    live = scale > 1e-3
-    correlation = np.eye(len(scale))
-    if live.sum() > 1 and len(filled) > 1:
-        covariance, _ = ledoit_wolf(filled[:, live] / scale[live], assume_centered=True)
-        deviation = np.sqrt(np.diag(covariance))
-        correlation[np.ix_(live, live)] = covariance / np.outer(deviation, deviation)
-    return correlation

@@ -65,9 +65,10 @@ def _weigh(
     """Losses of held rows under the linear law alone; weights of a pool; its losses."""
     densities, seen = _log_densities(data, linear, members, forecast)
     weights = pool_weights(densities[seen])
-    pooled = np.logaddexp.reduce(densities + _log(weights), -1)
+    pooled = np.logaddexp.reduce(densities + _log(weights).astype(np.float32), -1)
     alone, pooled = (
-        -np.where(seen, values, 0.0).sum(1) for values in (densities[..., 0], pooled)
+        -np.where(seen, values, 0.0).sum(1, dtype=np.float64)
+        for values in (densities[..., 0], pooled)
     )
     return alone, weights, pooled
 
@@ -99,11 +100,14 @@ def _log_densities(
     linear: LinearLaw,
     members: list[MarginalNetwork],
     forecast: Tensor,
-) -> tuple[Array, NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Log densities of the held targets (n, d, members), and which exist."""
     alone = Pool(linear, [], torch.zeros(1, device=data.device))
-    out, observed = [], []
     held = data.held[:: max(1, len(data.held) // MAX_WEIGHED_ROWS)]
+    shape = len(held), data.n_outputs
+    out: NDArray[Any] = np.empty((*shape, 1 + len(members)), np.float32)
+    observed = np.empty(shape, bool)
+    done = 0
     for rows, windows in data.store.chunks(data.index(held)):
         x, missing = data.standardizer(windows)
         at, y = forecast[rows], data.target[rows]
@@ -111,9 +115,10 @@ def _log_densities(
         y = torch.where(seen, y, 0.0)
         laws = [law(x, missing, at) for law in (alone, *members)]
         logs = [data.marginal.log_density(y, law) for law in laws]
-        out.append(torch.stack(logs, -1).cpu().numpy().astype(np.float64))
-        observed.append(seen.cpu().numpy())
-    return np.concatenate(out), np.concatenate(observed)
+        part = slice(done, done := done + len(rows))
+        out[part] = torch.stack(logs, -1).cpu().numpy()
+        observed[part] = seen.cpu().numpy()
+    return out, observed
 
 
 def _log(weights: Array) -> Array:

@@ -30,9 +30,9 @@ class LagFeatures:
     """
 
     def __init__(self, store: WindowStore, standardizer: Standardizer, n_lagged: int):
-        self.store, self.standardizer = store, standardizer
         self.n_channels, self.n_lagged = store.rows.shape[1], n_lagged
         self.n_lags = max(1, min(store.length, MAX_FEATURES // self.n_channels))
+        self.store, self.standardizer = store.newest(self.n_lags), standardizer
 
     @property
     def n_features(self) -> int:
@@ -59,7 +59,7 @@ class LagFeatures:
         for part, windows in self.store.chunks(self._index(index)):
             where = part.cpu()
             has_missing = bool(self.store.has_missing[where].any())
-            x, _ = self.standardizer(windows[:, -self.n_lags :], has_missing)
+            x, _ = self.standardizer(windows, has_missing)
             yield where.numpy(), x.flatten(1).cpu().numpy().astype(np.float64)
 
     def _index(self, rows: NDArray[np.intp]) -> Tensor:

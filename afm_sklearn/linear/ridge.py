@@ -11,6 +11,7 @@ computed from the cross-products of each block, in one pass over the rows.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +103,8 @@ def fit_ridge_stack(
     """
     parts = row_parts(*y.shape)
     if not any(torch.isnan(y[part]).any() for part in parts):
-        return _fit(features, y, usable, blocks, walk)
+        # A copy lies where memory is free; what it leaves goes back to the system.
+        return copy.deepcopy(_fit(features, y, usable, blocks, walk))
     gaps = torch.isnan(y[:])
     filled = torch.where(gaps, 0.0, y[:])
     forecast = _fit(features, filled, usable, blocks, walk)
