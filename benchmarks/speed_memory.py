@@ -99,14 +99,24 @@ def _rest() -> float:
 
 
 def _fit_case(n_runs: int) -> dict[str, float]:
+    tiny = np.random.default_rng(1).normal(size=(200, 3))
+    activity = np.random.default_rng(0).standard_normal((N_ROWS, D), np.float32)
+    return _fit_peak(tiny, activity, n_runs)
+
+
+def _counts_case(n_runs: int) -> dict[str, float]:
+    tiny = np.random.default_rng(1).poisson(1.0, (200, 3)).astype(float)
+    activity = np.random.default_rng(0).poisson(0.2, (N_ROWS, D)).astype(np.float32)
+    return _fit_peak(tiny, activity, n_runs)
+
+
+def _fit_peak(tiny: np.ndarray, activity: np.ndarray, n_runs: int) -> dict[str, float]:
     import time
 
     from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 
     # Everything is imported and every thread started before the level is taken.
-    tiny = np.random.default_rng(1).normal(size=(200, 3))
     AFMForecaster(max_epochs=1).fit(design_matrix(tiny), tiny)
-    activity = np.random.default_rng(0).standard_normal((N_ROWS, D), np.float32)
     runs = np.repeat(np.arange(n_runs), N_ROWS // n_runs) if n_runs > 1 else None
     X = design_matrix(activity, runs=runs)
     window = SlidingWindow(LENGTH, run_column=-1 if n_runs > 1 else None)
@@ -133,5 +143,5 @@ def _sample_case(n_rows: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    cases = {"fit": _fit_case, "sample": _sample_case}
+    cases = {"fit": _fit_case, "counts": _counts_case, "sample": _sample_case}
     print(json.dumps(cases[sys.argv[1]](int(sys.argv[2]))))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..correlation import shrunk_correlation
 from ..flow.matching import Flow, uniform_score
+from ..history import row_parts
 from ..law import Pool, StepLaw
 from ..metrics import crps, energy_score
 from ._data import TrainingData, copy_networks
@@ -53,8 +54,10 @@ def noise_factor(data: TrainingData, pool: Pool, forecast: Tensor) -> Tensor:
     scores, high = normal_scores(data, pool, forecast, rows, out)
     if data.is_counts:
         generator = torch.Generator(data.device).manual_seed(data.settings.seed)
-        share = torch.empty_like(high).uniform_(generator=generator)
-        scores = uniform_score(scores, high, share)
+        for part in row_parts(*scores.shape):
+            low, share = scores[part], torch.empty_like(scores[part])
+            share.uniform_(generator=generator)
+            scores[part] = uniform_score(low, high[part], share)
     correlation = shrunk_correlation(scores.cpu().numpy())
     return data.tensor(np.linalg.cholesky(correlation))
 

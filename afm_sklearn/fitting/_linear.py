@@ -37,7 +37,7 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
         return law.to(data.device), torch.zeros(data.target.shape, device=data.device)
     blocks = _blocks(data)
     if data.is_counts:
-        fit = fit_poisson(features, data.target[:].cpu(), data.usable, blocks)
+        fit = fit_poisson(features, data.target, data.usable, blocks)
     else:
         fit = fit_ridge_stack(features, data.target, data.usable, blocks, _walk(data))
     forecast = _out_of_block(data, features, fit)
@@ -48,7 +48,7 @@ def fit_linear(data: TrainingData) -> tuple[LinearLaw, Tensor]:
         features.n_lags,
     )
     if data.is_counts:
-        law.max_location = log_rate_cap(data.target[:])
+        law.max_location = log_rate_cap(data.target)
     return law.to(data.device), forecast
 
 
@@ -73,7 +73,7 @@ def _out_of_block(
     data: TrainingData, features: LagFeatures, fit: LinearForecast
 ) -> Tensor:
     forecast = torch.empty(data.target.shape, device=data.device)
-    cap = log_rate_cap(data.target[:]) if data.is_counts else np.inf
+    cap = log_rate_cap(data.target) if data.is_counts else np.inf
     parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
     for block, coef, intercept in parts:
         for rows, F in features.chunks(block):
@@ -100,13 +100,15 @@ def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
 
 def _log_sizes(data: TrainingData, forecast: Tensor, rows: Tensor) -> Tensor:
     """Most likely log size of the negative binomial law of each channel."""
-    y, location = data.target[rows], forecast[rows][:, None]
-    observed = torch.isfinite(y)
-    y = torch.where(observed, y, 0.0)
-    likelihoods = []
-    for log_size in LOG_SIZES:
-        size = torch.full_like(location, log_size)
-        params = location, size, torch.zeros_like(size)
-        log_density = data.marginal.log_density(y, params)
-        likelihoods.append((log_density * observed).sum(0))
-    return data.tensor(LOG_SIZES)[torch.stack(likelihoods).argmax(0)]
+    log_sizes = data.tensor(LOG_SIZES)
+    likelihood = torch.zeros(len(log_sizes), data.n_outputs, device=data.device)
+    for part in row_parts(len(rows), data.n_outputs):
+        y, location = data.target[rows[part]], forecast[rows[part]][:, None]
+        observed = torch.isfinite(y)
+        y = torch.where(observed, y, 0.0)
+        for log_size, total in zip(log_sizes, likelihood, strict=True):
+            size = log_size.expand_as(location)
+            params = location, size, torch.zeros_like(location)
+            log_density = data.marginal.log_density(y, params)
+            total += (log_density * observed).sum(0)
+    return log_sizes[likelihood.argmax(0)]

@@ -53,7 +53,7 @@ class LagFeatures:
         """Feature that holds a channel's newest step."""
         return (self.n_lags - 1) * self.n_channels + channel
 
-    def chunks(self, rows: slice) -> Iterator[tuple[Array, Array]]:
+    def chunks(self, rows: slice | NDArray[np.intp]) -> Iterator[tuple[Array, Array]]:
         """Yield (rows, features (k, p)) in bounded memory."""
         index = np.arange(len(self.store))[rows]
         for part, windows in self.store.chunks(self._index(index)):
