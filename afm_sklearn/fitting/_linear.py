@@ -77,7 +77,7 @@ def _out_of_block(
     parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
     for block, coef, intercept in parts:
         for rows, F in features.chunks(block):
-            ahead = np.minimum(F @ coef + intercept, cap)
+            ahead = np.minimum(F.double().numpy() @ coef + intercept, cap)
             forecast[data.index(rows)] = data.tensor(ahead)
     return forecast
 

@@ -53,14 +53,16 @@ class LagFeatures:
         """Feature that holds a channel's newest step."""
         return (self.n_lags - 1) * self.n_channels + channel
 
-    def chunks(self, rows: slice | NDArray[np.intp]) -> Iterator[tuple[Array, Array]]:
-        """Yield (rows, features (k, p)) in bounded memory."""
+    def chunks(
+        self, rows: slice | NDArray[np.intp]
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """Yield (rows, features (k, p)) in bounded memory, on the CPU."""
         index = np.arange(len(self.store))[rows]
         for part, windows in self.store.chunks(self._index(index)):
             where = part.cpu()
             has_missing = bool(self.store.has_missing[where].any())
             x, _ = self.standardizer(windows, has_missing)
-            yield where.numpy(), x.flatten(1).cpu().numpy().astype(np.float64)
+            yield where.numpy(), x.flatten(1).cpu()
 
     def _index(self, rows: NDArray[np.intp]) -> Tensor:
         return torch.as_tensor(rows, device=self.store.rows.device)

@@ -89,7 +89,7 @@ def _parts(features: LagFeatures, y: Targets | Tensor, rows: NDArray[np.intp]) -
 
     def parts() -> Iterator[Part]:
         for at, F in features.chunks(rows):
-            yield torch.from_numpy(F).float(), y[at].cpu()
+            yield F, y[at].cpu()
 
     return parts
 

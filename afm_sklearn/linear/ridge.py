@@ -110,7 +110,8 @@ def fit_ridge_stack(
     forecast = _fit(features, filled, usable, blocks, walk)
     for _ in range(N_IMPUTATIONS):
         for rows, F in features.chunks(slice(None)):
-            guess = torch.as_tensor(F @ forecast.coef + forecast.intercept).to(filled)
+            ahead = F.double().numpy() @ forecast.coef + forecast.intercept
+            guess = torch.as_tensor(ahead).to(filled)
             filled[rows] = torch.where(gaps[rows], guess, filled[rows])
         forecast = _fit(features, filled, usable, blocks, walk)
     return forecast
@@ -155,13 +156,15 @@ def _moments(
     )
     for rows, F in features.chunks(block):
         kept = usable[rows]
-        F, Y = F[kept], y[rows].cpu().numpy()[kept].astype(np.float64)
-        sums.n += len(F)
-        sums.f += F.sum(0)
-        sums.y += Y.sum(0)
-        sums.ff += F.T @ F
-        sums.fy += F.T @ Y
-        sums.yy += (Y**2).sum(0)
+        f, target = (
+            values.numpy()[kept].astype(np.float64) for values in (F, y[rows].cpu())
+        )
+        sums.n += len(f)
+        sums.f += f.sum(0)
+        sums.y += target.sum(0)
+        sums.ff += f.T @ f
+        sums.fy += f.T @ target
+        sums.yy += (target**2).sum(0)
     return sums
 
 
