@@ -14,10 +14,13 @@ from .history import row_parts, tensor_view
 Array = NDArray[Any]
 
 
-class Targets:
-    """Standardised targets that take no memory of their own on the CPU.
+MAX_READY = 1 << 21  # numbers
 
-    Other devices hold them ready.
+
+class Targets:
+    """Standardised targets that take little memory of their own on the CPU.
+
+    Few of them, and those on other devices, are held ready.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class Targets:
         self._given = tensor_view(y)
         self._mean, self._scale = torch.from_numpy(mean), torch.from_numpy(scale)
         self._ready = None
-        if self.device.type != "cpu":
+        if self.device.type != "cpu" or y.size <= MAX_READY:
             self._ready = torch.cat([self[rows].to(device) for rows in self.parts()])
 
     def __len__(self) -> int:

@@ -198,3 +198,31 @@ def test_probabilities_of_a_count_sum_to_one():
         observed = np.bincount(draws.astype(int), minlength=60)[:60] / N_DRAWS
         error = 5 * np.sqrt(probabilities / N_DRAWS) + 1e-3
         assert (np.abs(observed - probabilities) < error).all()
+
+
+@pytest.mark.parametrize("size", [1, 150])
+def test_rows_drawn_in_parts_are_those_drawn_together(fitted, monkeypatch, size):
+    model, X, _ = fitted("learned", 2)
+    together = model.sample(X[:200], 5, random_state=0)
+    monkeypatch.setattr("afm_sklearn.law.PART", size)
+    parts = model.sample(X[:200], 5, random_state=0)
+    np.testing.assert_allclose(parts, together, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("data", ["values", "counts"])
+def test_the_size_of_parts_does_not_show_in_a_fit(monkeypatch, data):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(300, 2)) if data == "values" else rng.poisson(1.0, (300, 2))
+    X = SlidingWindow(3).fit_transform(design_matrix(y.astype(float)))
+
+    def predicted():
+        model = AFMForecaster(base="linear", max_epochs=1, random_state=0)
+        fitted = model.fit(X, y)
+        fitted.law_.flow = None
+        return fitted.predict(X), fitted.law_.factor
+
+    together = predicted()
+    for name in ("history.CHUNK", "targets.MAX_READY", "linear.poisson.MAX_KEPT"):
+        monkeypatch.setattr(f"afm_sklearn.{name}", 50)
+    for part, whole in zip(predicted(), together, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-3, atol=1e-3)
