@@ -20,7 +20,7 @@ from .networks.encoders import HistoryEncoder
 from .networks.marginal import MarginalNetwork
 
 N_MEAN_DRAWS = 128
-PART = 1 << 17  # numbers
+PART = 1 << 17  # numbers in a parameter of the laws that are made together
 
 
 class LinearLaw(nn.Module):
@@ -197,19 +197,18 @@ class StepLaw(nn.Module):
             for encoder in self._encoders()
         ]
         z = noise @ self.factor.T if self.is_correlated else noise
+        z = z.expand(len(forecast), -1, -1)
         if self.flow is not None:
-            z = z.expand(len(forecast), -1, -1)
             field = self.flow.field_of(codes.pop())
             z = integrate(field, z, solver=solver, n_steps=n_steps)
-        n, k, d = z.expand(len(forecast), -1, -1).shape
-        y = z.new_empty(n, k, d)
+        y = torch.empty_like(z)
         # So few rows that the parameters of their laws stay in cache.
+        n, _, d = z.shape
         step = max(1, PART // d) if z.device.type == "cpu" else n
         for start in range(0, n, step):
             rows = slice(start, start + step)
             params = self.pool.mixture(forecast[rows], [code[rows] for code in codes])
-            at = z if len(z) == 1 else z[rows]
-            y[rows] = self._bounded(self.marginal.from_normal(at, params))
+            y[rows] = self._bounded(self.marginal.from_normal(z[rows], params))
         return y
 
     def _encoders(self) -> list[HistoryEncoder]:

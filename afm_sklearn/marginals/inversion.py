@@ -132,11 +132,7 @@ def _finest(law: Law) -> Tensor:
 
 
 class _Tail:
-    """Mass of mixtures beyond y, on the side of each score. All masses are doubled.
-
-    Sums over the components are made one after the other in few arrays, which stay
-    in cache.
-    """
+    """Mass of mixtures beyond y, on the side of each score. All masses are doubled."""
 
     def __init__(self, z: Tensor, law: Law):
         self.law = law
@@ -150,7 +146,7 @@ class _Tail:
     def step(self, y: Tensor) -> Tensor:
         """Return the step of Halley's method from y, infinite where all is flat."""
         v, bell = self.buffers
-        torch.addcmul((y * self.side), self.other_side, self.law.loc, out=v)
+        torch.addcmul(y * self.side, self.other_side, self.law.loc, out=v)
         v.mul_(self.law.sharpness)
         mass = torch.erfc(v, out=bell).mul_(self.law.weight).sum(0)
         torch.mul(v, v, out=bell).neg_().exp_().mul_(self.height)
