@@ -92,6 +92,13 @@ class InputChecks(BaseEstimator):
             )
         return y
 
+    def _check_outcome(self, y: Any, n_rows: int) -> Array:
+        """Return what followed n rows, all observed, as (n, d)."""
+        y = self._check_y(y, n_rows, allow_nan=False).reshape(n_rows, -1)
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(f"y has {y.shape[1]} columns, expected {self.n_outputs_}")
+        return y
+
     def _find_lags(self, windows: Array, targets: Array) -> None:
         d = targets.shape[1]
         found = None

@@ -175,12 +175,7 @@ class AFMForecaster(BaseForecaster):
         ndarray of shape (n,)
         """
         windows = self._windows(X)
-        targets = self._check_y(y, len(windows), allow_nan=False)
-        targets = targets.reshape(len(windows), -1)
-        if targets.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y has {targets.shape[1]} columns, expected {self.n_outputs_}"
-            )
+        targets = self._check_outcome(y, len(windows))
         parts = []
         for rows in self._chunks(windows, 8):
             with torch.no_grad():

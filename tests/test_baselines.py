@@ -425,7 +425,7 @@ def test_too_little_data_is_named(recording):
     with pytest.raises(ValueError, match="all 3 channels are known, got 0 among"):
         model.fit(X, scattered)
     model.fit(X, y)
-    with pytest.raises(ValueError, match=r"y has shape \(600, 2\), expected \(600, 3"):
+    with pytest.raises(ValueError, match="y has 2 columns, expected 3"):
         model.log_prob(X, y[:, :2])
 
 

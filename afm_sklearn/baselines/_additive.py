@@ -62,16 +62,10 @@ class AdditiveForecaster(BaseForecaster):
         Raises
         ------
         ValueError
-            If y holds NaN or has another shape than in `fit`, or a channel never
+            If y holds NaN or has other columns than in `fit`, or a channel never
             erred in `fit`, so that there is no density.
         """
         windows = self._windows(X)
-        targets = self._check_y(y, len(windows), allow_nan=False)
-        expected = () if self._one_dim else (self.n_outputs_,)
-        if targets.shape[1:] != expected:
-            raise ValueError(
-                f"y has shape {targets.shape}, expected {(len(windows), *expected)}"
-            )
-        errors = targets.reshape(len(windows), -1) - self._mean(windows)
+        errors = self._check_outcome(y, len(windows)) - self._mean(windows)
         law: Any = self._errors
         return np.asarray(law.log_prob(errors))
