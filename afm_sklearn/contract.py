@@ -155,9 +155,9 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         def draw(rows: slice) -> torch.Tensor:
             return self._draw(self._tensor(windows[rows]), n_samples, generator)
 
-        return self._shape(
-            _filled(len(windows), draw, self._chunks(windows, n_samples))
-        )
+        # Fewer at a time than memory needs: their arrays stay nearer to the cores.
+        chunks = self._chunks(windows, 4 * n_samples)
+        return self._shape(_filled(len(windows), draw, chunks))
 
     def sample_trajectories(
         self,
