@@ -14,6 +14,7 @@ from .contract import Array, BaseForecaster
 from .fitting import BASES, Settings, fit_step_law
 from .flow.paths import PATHS
 from .flow.solvers import SOLVERS
+from .law import N_MEAN_DRAWS
 from .networks.encoders import HISTORY_ENCODERS
 from .shared_rollout import shared_rollout
 from .threads import threads_for
@@ -199,9 +200,10 @@ class AFMForecaster(BaseForecaster):
     def _mean(self, windows: Array) -> Array:
         # In double precision the order of a batch cannot show in the result.
         law = copy.deepcopy(self.law_).double()
+        n_draws = 1 if law.flow is None else 4 * N_MEAN_DRAWS  # as in `sample`
         parts = []
         with torch.inference_mode(), self._threads(len(windows)):
-            for rows in self._chunks(windows, 1):
+            for rows in self._chunks(windows, n_draws):
                 at = self._tensor(windows[rows]).double()
                 parts.append(law.mean(at, self.solver, self.n_steps).cpu().numpy())
         return np.concatenate(parts)
