@@ -17,7 +17,8 @@ from .rollout import rollout
 
 Array = NDArray[Any]
 
-MAX_DRAWS = 1 << 22  # numbers drawn at a time: bounds the memory of sampling
+MAX_DRAWS = 1 << 20  # numbers drawn at a time: bounds the memory of sampling
+MAX_STEPS = 1 << 22  # numbers in the windows and steps of trajectories, likewise
 N_QUANTILE_DRAWS = 400
 
 
@@ -155,8 +156,7 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         def draw(rows: slice) -> torch.Tensor:
             return self._draw(self._tensor(windows[rows]), n_samples, generator)
 
-        # Fewer at a time than memory needs: their arrays stay nearer to the cores.
-        chunks = self._chunks(windows, 4 * n_samples)
+        chunks = self._chunks(windows, n_samples)
         return self._shape(_filled(len(windows), draw, chunks))
 
     def sample_trajectories(
@@ -213,7 +213,8 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
             at = self._tensor(windows[rows])
             return self._rollout(at, horizon, n_samples, ahead, generator)
 
-        chunks = self._chunks(windows, n_samples * (windows.shape[1] + horizon))
+        n_steps = n_samples * (windows.shape[1] + horizon)
+        chunks = self._chunks(windows, n_steps, MAX_STEPS)
         return self._shape(_filled(len(windows), draw, chunks))
 
     # -- what a subclass may refine --------------------------------------------
@@ -273,10 +274,12 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         array = np.ascontiguousarray(array)
         return torch.tensor(array, dtype=self._dtype).to(self._device)
 
-    def _chunks(self, windows: Array, draws_per_row: int) -> Iterator[slice]:
+    def _chunks(
+        self, windows: Array, draws_per_row: int, at_most: int = MAX_DRAWS
+    ) -> Iterator[slice]:
         """Slices of rows whose draws, and whose windows, fit in memory."""
         load = max(draws_per_row, windows.shape[1]) * self._row_width()
-        step = max(1, MAX_DRAWS // load)
+        step = max(1, at_most // load)
         for start in range(0, len(windows), step):
             yield slice(start, start + step)
 

@@ -200,7 +200,7 @@ class AFMForecaster(BaseForecaster):
     def _mean(self, windows: Array) -> Array:
         # In double precision the order of a batch cannot show in the result.
         law = copy.deepcopy(self.law_).double()
-        n_draws = 1 if law.flow is None else 4 * N_MEAN_DRAWS  # as in `sample`
+        n_draws = 1 if law.flow is None else N_MEAN_DRAWS
         parts = []
         with torch.inference_mode(), self._threads(len(windows)):
             for rows in self._chunks(windows, n_draws):

@@ -104,7 +104,7 @@ def tensor_view(array: Array) -> Tensor:
 
 def row_parts(n: int, width: int) -> Iterator[slice]:
     """Cut n rows of so many numbers into parts that take little memory."""
-    size = max(1, CHUNK // width)
+    size = max(1, CHUNK // max(1, width))
     return (slice(start, start + size) for start in range(0, n, size))
 
 
