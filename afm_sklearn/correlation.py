@@ -11,6 +11,9 @@ from .history import row_parts
 
 Array = NDArray[Any]
 
+# Lets the Cholesky root exist where channels are copies of one another.
+JITTER = 1e-9
+
 
 def shrunk_correlation(values: Array) -> Array:
     """Ledoit-Wolf estimate of the correlation about zero, in bounded memory.
@@ -19,7 +22,7 @@ def shrunk_correlation(values: Array) -> Array:
     ----------
     values : array of shape (n, d)
         Missing entries (NaN) count as uncorrelated with all others, as do channels
-        that are zero throughout.
+        that are zero throughout, and all channels of a single row.
 
     Returns
     -------
@@ -36,6 +39,8 @@ def shrunk_correlation(values: Array) -> Array:
     [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     n, d = values.shape
+    if n < 2:
+        return np.eye(d)
     parts = [values[rows] for rows in row_parts(n, d)]
     squares = [np.nansum(np.square(part), 0, dtype=np.float64) for part in parts]
     scale = np.sqrt(np.sum(squares, 0) / n)
@@ -53,3 +58,9 @@ def shrunk_correlation(values: Array) -> Array:
     correlation = np.eye(d)
     correlation[np.ix_(live, live)] = sample
     return correlation
+
+
+def correlation_root(correlation: Array) -> Array:
+    """Return the lower triangular root (d, d), also of a singular correlation."""
+    root: Array = np.linalg.cholesky(correlation + JITTER * np.eye(len(correlation)))
+    return root

@@ -3,7 +3,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf
 
 from afm_sklearn import history
-from afm_sklearn.correlation import shrunk_correlation
+from afm_sklearn.correlation import correlation_root, shrunk_correlation
 
 
 def _values(n, d, seed=0):
@@ -53,3 +53,12 @@ def test_silent_channels_have_no_correlation():
     np.testing.assert_allclose(
         found[np.ix_(rest, rest)], shrunk_correlation(values[:, rest]), atol=1e-12
     )
+
+
+def test_a_single_row_says_nothing_of_correlation():
+    np.testing.assert_array_equal(shrunk_correlation(_values(1, 3)), np.eye(3))
+
+
+def test_a_singular_correlation_has_a_root():
+    root = correlation_root(np.ones((4, 4)))
+    np.testing.assert_allclose(root @ root.T, 1.0, atol=1e-8)

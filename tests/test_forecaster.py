@@ -232,3 +232,13 @@ def test_where_only_the_spread_depends_on_the_past_the_mean_stays_linear():
     assert model.base_.startswith("learned")
     (window,) = [m for m in model.law_.pool.members if m.reach > 1]
     assert window.keeps_mean
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["values", "counts"])
+def test_very_few_rows_give_a_finite_forecast(n_rows, kind):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(n_rows, 3)) if kind == "values" else np.ones((n_rows, 3))
+    X = SlidingWindow(2).fit_transform(design_matrix(y))
+    model = AFMForecaster(max_epochs=1, random_state=0).fit(X, y)
+    assert np.isfinite(model.sample(X, 5, random_state=0)).all()

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import ndtri
 
-from ..correlation import shrunk_correlation
+from ..correlation import correlation_root, shrunk_correlation
 
 Array = NDArray[Any]
-
-# Lets the Cholesky root exist where channels are copies of one another.
-JITTER = 1e-9
 
 
 class ErrorLaw(Protocol):
@@ -44,7 +41,7 @@ class GaussianErrors:
         self.scale = np.sqrt((errors**2).mean(axis=0))
         correlation = shrunk_correlation(errors)
         self.covariance = correlation * np.outer(self.scale, self.scale)
-        self.root = np.linalg.cholesky(correlation + JITTER * np.eye(len(correlation)))
+        self.root = correlation_root(correlation)
 
     def draw(
         self, location: torch.Tensor, n_samples: int, generator: torch.Generator

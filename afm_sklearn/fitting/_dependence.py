@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..correlation import shrunk_correlation
+from ..correlation import correlation_root, shrunk_correlation
 from ..flow.matching import Flow, uniform_score
 from ..history import row_parts
 from ..law import Pool, StepLaw
@@ -59,7 +59,7 @@ def noise_factor(data: TrainingData, pool: Pool, forecast: Tensor) -> Tensor:
             share.uniform_(generator=generator)
             scores[part] = uniform_score(low, high[part], share)
     correlation = shrunk_correlation(scores.cpu().numpy())
-    return data.tensor(np.linalg.cholesky(correlation))
+    return data.tensor(correlation_root(correlation))
 
 
 def fit_flow(
