@@ -3,6 +3,8 @@
 from .baselines import Climatology, Persistence, ResidualForecaster
 from .comparison import compare, diebold_mariano
 from .design import design_matrix
+from .exceptions import OutOfDistributionWarning
+from .forecast import forecast
 from .forecaster import AFMForecaster
 from .metrics import coverage, crps, energy_score, pit, variogram_score
 from .scorers import (
@@ -16,6 +18,7 @@ from .windows import SlidingWindow
 __all__ = [
     "AFMForecaster",
     "Climatology",
+    "OutOfDistributionWarning",
     "Persistence",
     "ResidualForecaster",
     "SlidingWindow",
@@ -25,6 +28,7 @@ __all__ = [
     "design_matrix",
     "diebold_mariano",
     "energy_score",
+    "forecast",
     "make_trajectory_scorer",
     "neg_crps_scorer",
     "neg_energy_scorer",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
-from .windows import run_starts
+from .data.numbers import as_columns
+from .data.runs import label_starts
+from .data.timing import check_order, check_times
 
 __all__ = ["design_matrix"]
+
+# Channels, for each step and in all, from which on they may be the time steps.
+WIDE, MANY_CHANNELS = 4, 20
 
 
 def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
@@ -24,11 +29,12 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     Parameters
     ----------
     activity : array-like of shape (T, d) or (T,)
-        One row a time step, one column a neuron, parcel or series, in any unit; NaN
-        where not observed.
+        One row a time step, one column a neuron, parcel or series, in any unit; NaN or
+        masked where not observed. Time steps must be even within a run: times in the
+        index of a DataFrame and those of a pynapple object are checked.
     stimulus : array-like of shape (T, s) or (T,), default=None
-        What is shown or done while that step's activity is produced; NaN where
-        unknown. Rows are matched to those of `activity` by position.
+        What is shown or done while that step's activity is produced; NaN or masked
+        where unknown. Rows are matched to those of `activity` by position.
     runs : array-like of shape (T,), default=None
         Labels of continuous recordings (runs, trials, sessions), of any type. The rows
         of a run must lie together.
@@ -44,9 +50,18 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     Raises
     ------
     ValueError
-        If an argument has the wrong shape or number of rows, holds infinities or values
-        that are no numbers, a run label is missing or comes back after another run, or
-        two columns would have the same name.
+        If an argument has the wrong shape or number of rows, holds infinities, dates or
+        values that are no numbers, a run label is missing or comes back after another
+        run, or two columns would have the same name. If times leave out steps or do not
+        grow within a run, or if the index of `stimulus` or `runs` has labels of that of
+        `activity` in other rows.
+
+    Warns
+    -----
+    UserWarning
+        If times within runs are uneven by more than 1 % of a step, or if nothing but
+        `activity` is given and it has so many more columns than rows that these may be
+        the time steps.
 
     Notes
     -----
@@ -65,17 +80,25 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
            [ 1. , 10. ,  0.2,  0. ],
            [ nan,  nan,  0.3,  1. ]])
     """
-    past = _read(activity, "activity")
+    past = as_columns(activity, "activity")
     n_steps = len(past)
     parts = [past]
     if stimulus is not None:
-        parts.append(_read(stimulus, "stimulus", n_rows=n_steps))
+        shown = as_columns(stimulus, "stimulus")
+        _check_rows(shown, "stimulus", n_steps)
+        check_order(activity, stimulus, "stimulus")
+        parts.append(shown)
     dtype = np.result_type(*parts)
     starts = np.zeros(1, dtype=np.intp)
     if runs is not None:
         labels = _read_runs(runs, n_rows=n_steps)
-        starts = run_starts(labels)
+        check_order(activity, runs, "runs")
+        starts = label_starts(labels)
         parts.append(_number_runs(labels, starts, dtype)[:, None])
+    for values, name in ((activity, "activity"), (stimulus, "stimulus")):
+        check_times(values, name, None if runs is None else starts)
+    if stimulus is None and runs is None:
+        _check_layout(past)
 
     X = np.hstack(parts, dtype=dtype)
     d = past.shape[1]
@@ -86,34 +109,6 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     return _as_frame(X, activity, _column_names(activity, stimulus, runs, parts))
 
 
-def _read(values: Any, name: str, n_rows: int | None = None) -> NDArray[np.floating]:
-    """Return `values` as a 2-D float array; one column where they are 1-D."""
-    try:
-        array = check_array(
-            _as_columns(values),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            input_name=name,
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be an array of numbers of shape (T,) or (T, n_columns), with "
-            f"NaN where not observed: {error}"
-        ) from error
-    _check_rows(array, name, n_rows)
-    return array
-
-
-def _as_columns(values: Any) -> Any:
-    n_dims = np.ndim(values)
-    if n_dims not in (1, 2):
-        raise ValueError(f"got {type(values).__name__} of {n_dims} dimensions")
-    if n_dims == 2:
-        return values
-    is_series = hasattr(values, "to_frame")
-    return values.to_frame() if is_series else np.asarray(values)[:, None]
-
-
 def _read_runs(runs: Any, n_rows: int) -> NDArray[Any]:
     labels = np.asarray(runs)
     if labels.ndim != 1:
@@ -122,11 +117,28 @@ def _read_runs(runs: Any, n_rows: int) -> NDArray[Any]:
             f"got shape {labels.shape}"
         )
     _check_rows(labels, "runs", n_rows)
-    missing = _missing_labels(labels)
+    is_masked = np.zeros(n_rows, bool)
+    if np.ma.isMaskedArray(runs):
+        is_masked = np.ma.getmaskarray(runs)
+    missing = _missing_labels(labels) | is_masked
     if missing.any():
         row = missing.argmax()
-        raise ValueError(f"runs must label every row, got {labels[row]} in row {row}")
+        label = "a masked label" if is_masked[row] else labels[row]
+        raise ValueError(f"runs must label every row, got {label} in row {row}")
     return labels
+
+
+def _check_layout(activity: NDArray[Any]) -> None:
+    """Warn where rows are rather neurons than time steps."""
+    n_steps, d = activity.shape
+    if d > WIDE * n_steps and d > MANY_CHANNELS:
+        warnings.warn(
+            f"activity has {n_steps} steps and {d} channels: rows are time steps, "
+            "columns are neurons, parcels or series. Pass activity.T if it lies the "
+            "other way",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _missing_labels(labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -145,8 +157,8 @@ def _missing_labels(labels: NDArray[Any]) -> NDArray[np.bool_]:
     )
 
 
-def _check_rows(array: NDArray[Any], name: str, n_rows: int | None) -> None:
-    if n_rows is not None and len(array) != n_rows:
+def _check_rows(array: NDArray[Any], name: str, n_rows: int) -> None:
+    if len(array) != n_rows:
         raise ValueError(
             f"{name} must have one row for each row of activity: expected {n_rows} "
             f"rows, got {len(array)}"

@@ -1,23 +1,27 @@
-"""AFMForecaster: scikit-learn's contract around the flow."""
+"""AFMForecaster: scikit-learn's contract around the law of a step."""
 
 from __future__ import annotations
 
 import copy
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from .checks import check_integer
-from .contract import Array, BaseForecaster
-from .fitting import BASES, Settings, fit_step_law
-from .flow.paths import PATHS
-from .flow.solvers import SOLVERS
-from .law import N_MEAN_DRAWS
-from .networks.encoders import HISTORY_ENCODERS
-from .shared_rollout import shared_rollout
-from .threads import threads_for
+from .base import Array, BaseForecaster
+from .compute import infer_device
+from .data.windows import Windows
+from .fitting import BASES, FAMILY_CHOICES, Settings, fit_step_law
+from .inputs import without_wild_cells
+from .law import StepLaw
+from .law.flow.paths import PATHS
+from .law.flow.solvers import SOLVERS
+from .law.networks.encoders import HISTORY_ENCODERS
+
+AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 
 class AFMForecaster(BaseForecaster):
@@ -27,8 +31,8 @@ class AFMForecaster(BaseForecaster):
     score of held-back rows at the end of the training rows:
 
     1. a linear forecast of every channel, a stack of ridge regressions whose penalty
-       grows with the lag (Poisson regressions where all targets are counts), with
-       the spread of its errors on rows it was not fitted on;
+       grows with the lag (Poisson regressions where targets are counts), with the
+       spread of its errors on rows it was not fitted on;
     2. a network on the newest step and a network on the whole window, which give
        every channel a mixture of Gaussians (negative binomial laws for counts), in
        a weighted pool with the linear forecast;
@@ -37,50 +41,64 @@ class AFMForecaster(BaseForecaster):
 
     Parameters
     ----------
-    history_encoder : {"conv", "gru", "lstm", "transformer", "mlp"}
+    window_length : int or None, default=None
+        Steps in a window. With it X is rows of `design_matrix`, (n, c), of which the
+        forecaster makes its own windows as `SlidingWindow` does; without it X is
+        windows.
+    run_column : int, str or None, default=None
+        With `window_length`, the column of X that marks runs.
+    history_encoder : {"mlp", "conv", "gru", "lstm", "transformer"}, default="mlp"
         Network that encodes the window.
-    scales : tuple of int or "auto"
+    scales : "auto" or sequence of int, default="auto"
         Time scales, in steps, at which the window is encoded. "auto" takes those
         of (1, 5, 20) that fit into the window.
-    stimulus_groups : dict of str to list of int, optional
+    stimulus_groups : dict of str to list of int, default=None
         Stimulus columns (counted from 0) by modality; one branch each.
-    hidden_dim, n_layers : int
-        Width and depth of the networks.
-    path : {"trigonometric", "linear"}
+    hidden_dim : int, default=128
+        Width of the networks.
+    n_layers : int, default=2
+        Depth of the networks.
+    path : {"trigonometric", "linear"}, default="trigonometric"
         Path between noise and data.
-    base : {"auto", "normal", "linear", "learned"}
+    base : {"auto", "normal", "linear", "learned"}, default="auto"
         What the flow starts from: "normal" is plain autoregressive flow matching
         from standard normal noise, "linear" the first model alone, "learned" the
         second. These keep the flow whatever the held-back rows say; "auto" lets
         them choose.
-    solver : {"euler", "midpoint", "heun", "rk4", "dopri5"}
+    family : {"auto", "gaussian", "counts"}, default="auto"
+        Family of the channels' laws. "auto" tries counts where all targets are whole
+        numbers from 0 to 100, and keeps them if they forecast held-out blocks better.
+    solver : {"midpoint", "euler", "heun", "rk4", "dopri5"}, default="midpoint"
         Solver of the flow.
-    n_steps : int
-        Solver steps in sampling.
-    max_epochs : int or "auto"
+    n_steps : "auto" or int, default="auto"
+        Solver steps in sampling. "auto" takes as many as move a draw.
+    max_epochs : "auto" or int, default="auto"
         Epochs of each training at most; "auto" sets them by the number
         of optimiser steps.
-    batch_size : int or "auto"
-        Rows in an optimiser step.
-    lr, weight_decay : float
-        Learning rate and decay of AdamW.
-    window_noise : float
+    batch_size : "auto" or int, default="auto"
+        Rows in an optimiser step; "auto" takes 32 to 256 by their number.
+    lr : float, default=2e-3
+        Learning rate of AdamW.
+    weight_decay : float, default=1e-2
+        Its weight decay.
+    window_noise : float, default=0.0
         Noise on the standardised window in training.
-    validation_fraction : float
+    validation_fraction : float, default=0.15
         Share of the rows, at their end, that is held back.
-    early_stopping : bool
+    early_stopping : bool, default=True
         Stop when the held-back loss has not improved for `n_iter_no_change` epochs.
-    n_iter_no_change : int
+    n_iter_no_change : int, default=10
         Patience, in epochs.
-    autoregressive : {"auto", True, False}
-        Whether the first channels of X are the lagged targets.
-    device : {"auto", "cpu", "cuda", "mps"}
+    autoregressive : {"auto", True, False}, default="auto"
+        Whether the first channels of X are the lagged targets: compared at fit,
+        asserted, or denied.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         Where to compute.
-    warm_start : bool
+    warm_start : bool, default=False
         Start from the networks of the last fit.
-    random_state : int, RandomState or None
-        Seed of training and of deterministic predictions.
-    verbose : int
+    random_state : int, RandomState or None, default=None
+        Seed of training.
+    verbose : int, default=0
         Print a line a training.
 
     Attributes
@@ -89,10 +107,22 @@ class AFMForecaster(BaseForecaster):
         The fitted conditional law.
     base_ : str
         What was kept: "normal", "linear", "learned", with "+flow" if the flow was.
-    lag_scale_, lag_offset_ : ndarray of shape (n_outputs,)
-        The newest lagged channels are ``(y - lag_offset_) / lag_scale_``.
+    family_ : str
+        Family of the channels' laws, "gaussian" or "counts".
     history_ : dict
         Loss by epoch of each training.
+    autoregressive_ : bool
+        Whether the first channels of X are the lagged targets.
+    lag_scale_, lag_offset_ : ndarray of shape (n_outputs_,)
+        The newest lagged channels are ``(y - lag_offset_) / lag_scale_``.
+    n_outputs_ : int
+        Target channels d.
+    window_shape_ : tuple of int
+        Steps and channels of a window.
+    window_, run_column_ : SlidingWindow and int, or None
+        What makes the windows, with `window_length`, and its run column.
+    n_features_in_, feature_names_in_
+        As in every scikit-learn estimator.
 
     References
     ----------
@@ -100,18 +130,49 @@ class AFMForecaster(BaseForecaster):
 
     Examples
     --------
+    Trajectories of the five steps after the first hundred:
+
     >>> import numpy as np
     >>> from afm_sklearn import AFMForecaster, design_matrix
     >>> activity = np.random.default_rng(0).normal(size=(120, 2)).cumsum(0)
     >>> X = design_matrix(activity)
-    >>> model = AFMForecaster(max_epochs=2, random_state=0).fit(X, activity)
-    >>> model.sample_trajectories(X[-1:], horizon=5, n_samples=10).shape
+    >>> model = AFMForecaster(window_length=3, max_epochs=2, random_state=0)
+    >>> model = model.fit(X[:100], activity[:100])
+    >>> windows = model.make_windows(X)
+    >>> model.sample_trajectories(windows[100:101], horizon=5, n_samples=10).shape
     (1, 10, 5, 2)
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseForecaster._parameter_constraints,
+        "history_encoder": [StrOptions(set(HISTORY_ENCODERS))],
+        "scales": [StrOptions({"auto"}), list, tuple, np.ndarray],
+        "stimulus_groups": [dict, None],
+        "hidden_dim": [AT_LEAST_ONE],
+        "n_layers": [AT_LEAST_ONE],
+        "path": [StrOptions(set(PATHS))],
+        "base": [StrOptions(set(BASES))],
+        "family": [StrOptions(set(FAMILY_CHOICES))],
+        "solver": [StrOptions(set(SOLVERS))],
+        "n_steps": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "max_epochs": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "batch_size": [StrOptions({"auto"}), AT_LEAST_ONE],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "window_noise": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "n_iter_no_change": [AT_LEAST_ONE],
+        "device": [StrOptions({"auto", "cpu", "cuda", "mps"})],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
 
     def __init__(
         self,
         *,
+        window_length=None,
+        run_column=None,
         history_encoder="mlp",
         scales="auto",
         stimulus_groups=None,
@@ -119,8 +180,9 @@ class AFMForecaster(BaseForecaster):
         n_layers=2,
         path="trigonometric",
         base="auto",
+        family="auto",
         solver="midpoint",
-        n_steps=2,
+        n_steps="auto",
         max_epochs="auto",
         batch_size="auto",
         lr=2e-3,
@@ -135,6 +197,8 @@ class AFMForecaster(BaseForecaster):
         random_state=None,
         verbose=0,
     ):
+        self.window_length = window_length
+        self.run_column = run_column
         self.history_encoder = history_encoder
         self.scales = scales
         self.stimulus_groups = stimulus_groups
@@ -142,6 +206,7 @@ class AFMForecaster(BaseForecaster):
         self.n_layers = n_layers
         self.path = path
         self.base = base
+        self.family = family
         self.solver = solver
         self.n_steps = n_steps
         self.max_epochs = max_epochs
@@ -158,148 +223,50 @@ class AFMForecaster(BaseForecaster):
         self.random_state = random_state
         self.verbose = verbose
 
-    def log_prob(self, X: Any, y: Any) -> Array:
-        """Log density of y given X.
-
-        Of counts, the log probability of each channel plus the log density of the
-        dependence between them at the middle of their normal scores.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, c) or (n, c)
-            Windows as in `fit`.
-        y : array-like of shape (n, d) or (n,)
-            Targets, all observed.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        windows = self._windows(X)
-        targets = self._check_outcome(y, len(windows))
-        parts = []
-        for rows in self._chunks(windows, 8):
-            with torch.no_grad():
-                at, y_at = self._tensor(windows[rows]), self._tensor(targets[rows])
-                parts.append(self.law_.log_prob(at, y_at).cpu().numpy())
-        return np.concatenate(parts)
-
-    def _fit(self, windows: Array, targets: Array, seed: int) -> None:
-        lagged = self.n_outputs_ if self.autoregressive_ else windows.shape[2]
+    def _fit(self, windows: Any, targets: Array, seed: int) -> None:
+        if not isinstance(windows, Windows):
+            windows = Windows.from_array(windows)
+        windows = windows.compact()  # of a fold: the steps of others are not ours
+        rows = without_wild_cells("X", windows.rows)
+        if rows is not windows.rows:
+            windows = Windows(rows, windows.starts, windows.length)
         settings = Settings(
             **{name: getattr(self, name) for name in Settings.names()},
-            n_lagged=lagged,
-            lag_scale=self.lag_scale_ if self.autoregressive_ else None,
+            is_autoregressive=self.autoregressive_,
+            lag_scale=self.lag_scale_,
+            lag_offset=self.lag_offset_,
             seed=seed,
             torch_device=infer_device(self.device),
         )
         previous = getattr(self, "law_", None) if self.warm_start else None
-        fitted = fit_step_law(windows, targets, settings, previous)
-        self.law_, self.base_, self.history_ = fitted
+        self.law_, self.base_, self.history_ = fit_step_law(
+            windows, targets, settings, previous
+        )
+        self.family_ = self.law_.channels.family
 
-    def _mean(self, windows: Array) -> Array:
-        # In double precision the order of a batch cannot show in the result.
-        law = copy.deepcopy(self.law_).double()
-        n_draws = 1 if law.flow is None else N_MEAN_DRAWS
-        parts = []
-        with torch.inference_mode(), self._threads(len(windows)):
-            for rows in self._chunks(windows, n_draws):
-                at = self._tensor(windows[rows]).double()
-                parts.append(law.mean(at, self.solver, self.n_steps).cpu().numpy())
-        return np.concatenate(parts)
+    def _law(self) -> StepLaw:
+        """Return the law, integrated as the arguments say by now."""
+        self._validate_params()
+        n_steps = self.law_.n_steps if self.n_steps == "auto" else self.n_steps
+        return self.law_.with_solver(self.solver, n_steps)
 
-    @torch.inference_mode()
-    def _draw(
-        self, windows: torch.Tensor, n_samples: int, generator: torch.Generator
-    ) -> torch.Tensor:
-        shape = (len(windows), n_samples, self.n_outputs_)
-        noise = windows.new_empty(shape).normal_(generator=generator)
-        with self._threads(len(windows) * n_samples):
-            return self.law_.draw(windows, noise, self.solver, self.n_steps)
-
-    @torch.inference_mode()
-    def _rollout(
-        self,
-        windows: torch.Tensor,
-        horizon: int,
-        n_samples: int,
-        stimulus: torch.Tensor | None,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        # What is missing would be filled from drawn steps, which no sample shares.
-        law, d = self.law_, self.n_outputs_
-        x, missing = law.standardizer(windows)
-        if missing is not None or (stimulus is not None and stimulus.isnan().any()):
-            return super()._rollout(windows, horizon, n_samples, stimulus, generator)
-        mean, scale = law.standardizer.mean, law.standardizer.scale
-        unit = self._tensor(self.lag_scale_)
-        if stimulus is not None:
-            stimulus = (stimulus - mean[d:]) / scale[d:]
-
-        with self._threads(len(x) * n_samples):
-            return shared_rollout(
-                law,
-                x[:, -law.reach :],
-                horizon,
-                n_samples,
-                stimulus=stimulus,
-                lag_scale=unit * scale[:d],
-                lag_offset=self._tensor(self.lag_offset_) + unit * mean[:d],
-                noise=lambda n, k: x.new_empty(n, k, d).normal_(generator=generator),
-                solver=self.solver,
-                n_steps=self.n_steps,
-            )
-
-    def _threads(self, n_draws: int) -> AbstractContextManager[None]:
-        """Threads for the product of so many draws with a network's layer."""
-        return threads_for(n_draws * self.hidden_dim * self._row_width())
-
-    def _quantiles(self, windows: Array, levels: Array) -> Array:
-        if self.law_.flow is not None:
-            return super()._quantiles(windows, levels)
-        at = torch.as_tensor(levels, dtype=self._dtype, device=self._device)
-        with torch.inference_mode():
-            parts = [
-                self.law_.quantiles(self._tensor(windows[rows]), at).cpu().numpy()
-                for rows in self._chunks(windows, len(levels))
-            ]
-        return np.concatenate(parts)
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        for name, allowed in (
-            ("history_encoder", HISTORY_ENCODERS),
-            ("path", tuple(PATHS)),
-            ("base", BASES),
-            ("solver", SOLVERS),
-            ("device", ("auto", "cpu", "cuda", "mps")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown, expected one of "
-                    f"{allowed}"
-                )
-        for name in ("hidden_dim", "n_layers", "n_steps", "n_iter_no_change"):
-            check_integer(name, getattr(self, name))
-        for name in ("max_epochs", "batch_size"):
-            if getattr(self, name) != "auto":
-                check_integer(name, getattr(self, name))
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                "validation_fraction must lie in [0, 1), got "
-                f"{self.validation_fraction}"
-            )
+    def _exact_law(self) -> StepLaw:
+        return self._law().in_double()
 
     @property
     def _device(self) -> torch.device:
-        return self.law_.y_mean.device
+        return self.law_.factor.device
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float32
+    def _width(self) -> int:
+        return max(self.law_.width, self.window_shape_[1])
 
-    def _row_width(self) -> int:
-        return max(super()._row_width(), self.hidden_dim)
+    def _answer_width(self) -> int:
+        return self.law_.answer_width * self._width()
+
+    def _check_parameters(self) -> None:
+        check_scales(self.scales)
+        check_groups(self.stimulus_groups)
+        infer_device(self.device)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -308,11 +275,27 @@ class AFMForecaster(BaseForecaster):
         return state
 
 
-def infer_device(device: str) -> torch.device:
-    """Resolve "auto" to CUDA, else Apple's MPS, else the CPU."""
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if device == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
-        raise ValueError(f"device={device!r} was asked for, but there is none here")
-    return torch.device(device)
+def check_scales(scales: Any) -> None:
+    """Refuse what is neither "auto" nor a sequence of whole time scales."""
+    if isinstance(scales, str):
+        return
+    if not len(scales) or not all(_is_index(k, at_least=1) for k in scales):
+        raise ValueError(
+            f"scales must be 'auto' or hold integers >= 1, at least one, got {scales!r}"
+        )
+
+
+def check_groups(groups: Mapping[str, Sequence[int]] | None) -> None:
+    """Refuse groups that are empty or hold no column numbers."""
+    for name, columns in (groups or {}).items():
+        given = columns if isinstance(columns, Sequence | range | np.ndarray) else ()
+        if not len(given) or not all(_is_index(k) for k in given):
+            raise ValueError(
+                f"stimulus_groups[{name!r}] must hold column numbers of the stimulus, "
+                f"at least one, got {columns!r}"
+            )
+
+
+def _is_index(value: Any, at_least: int = 0) -> bool:
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_integer and int(value) >= at_least

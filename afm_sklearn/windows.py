@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+import warnings
 from typing import Any, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
@@ -14,34 +13,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .checks import check_finite, check_integer
+from .data.labels import check_labels, check_stretches, find_column, find_labels
+from .data.runs import label_starts
+from .data.windows import Windows
 
-__all__ = ["SlidingWindow", "run_starts", "sliding_windows"]
-
-
-def run_starts(runs: NDArray[Any]) -> NDArray[np.intp]:
-    """Find the rows at which a run begins.
-
-    Parameters
-    ----------
-    runs : ndarray of shape (T,)
-        Run labels. A run ends wherever the label changes.
-
-    Returns
-    -------
-    starts : ndarray of shape (n_runs,)
-        Increasing row indices; the first is 0.
-
-    Examples
-    --------
-    >>> run_starts(np.array([7, 7, 7, 2, 2]))
-    array([0, 3])
-    """
-    return np.flatnonzero(np.append(True, runs[1:] != runs[:-1]))
+__all__ = ["SlidingWindow", "sliding_windows"]
 
 
 def sliding_windows(
     X: NDArray[Any], length: int, starts: NDArray[np.intp] | None = None
-) -> NDArray[Any]:
+) -> NDArray[Any] | Windows:
     """Stack each row of `X` with the ``length - 1`` rows before it.
 
     Parameters
@@ -51,16 +32,15 @@ def sliding_windows(
     length : int
         Number of time steps in a window.
     starts : ndarray of shape (n_runs,), default=None
-        Rows at which a run begins, as `run_starts` returns them. ``None`` means one
-        run.
+        Rows at which a run begins; the first is 0. ``None`` means one run.
 
     Returns
     -------
-    windows : ndarray of shape (T, length, c)
+    windows : ndarray or Windows of shape (T, length, c)
         ``windows[t]`` holds rows ``t - length + 1`` to ``t``, oldest first, and NaN
         where these lie before the start of the run. For one run this is a read-only
-        view in which overlapping windows share their memory. Several runs need NaN
-        written at each of their starts and so a copy.
+        view in which overlapping windows share their memory; for several an array-like
+        in which they do so as well.
 
     Examples
     --------
@@ -71,19 +51,8 @@ def sliding_windows(
            [nan,  3.],
            [ 3.,  4.]])
     """
-    if length > 1:
-        before = np.full((length - 1, X.shape[1]), np.nan, dtype=X.dtype)
-        X = np.concatenate([before, X])
-    windows = sliding_window_view(X, length, axis=0).transpose(0, 2, 1)
-    if length == 1 or starts is None or len(starts) == 1:
-        return windows
-
-    n_rows = len(windows)
-    elapsed = np.arange(n_rows) - np.repeat(starts, np.diff(starts, append=n_rows))
-    lags = np.arange(length - 1, -1, -1)
-    windows = windows.copy()
-    windows[lags > elapsed[:, None]] = np.nan
-    return windows
+    windows = Windows.from_rows(X, length, starts)
+    return np.asarray(windows) if windows.consecutive else windows
 
 
 class SlidingWindow(TransformerMixin, BaseEstimator):
@@ -121,7 +90,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
     run.
 
     With one run the windows are a read-only view of a single padded copy of X, whatever
-    their length. With several runs each window is written out once, in the dtype of X.
+    their length. With several runs they are an array-like,
+    `afm_sklearn.data.windows.Windows`, which also holds each row of X once:
+    `numpy.asarray` writes them out. Flat windows of several runs are written out.
 
     Windows of shape (T, length, c) have no form as a data frame and stay an array
     whatever `set_output` asks for; with ``flatten=True`` data frames come out.
@@ -171,16 +142,28 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If `length` is no positive integer, `run_column` does not name a column of
-            X or names the only one, X holds infinities, or the run column NaN.
+            X or names the only one, X holds infinities, or the run column NaN or a new
+            value in most rows.
+
+        Warns
+        -----
+        UserWarning
+            If `run_column` is None, yet a column changes exactly where runs start in
+            the rows of `design_matrix`.
         """
         check_integer("length", self.length)
         X = self._validate(X, reset=True)
         names = getattr(self, "feature_names_in_", None)
-        self.run_column_ = _find_column(self.run_column, X.shape[1], names)
-        _check_runs(X, self.run_column_)
+        self.run_column_ = find_column(self.run_column, X.shape[1], names)
+        if self.run_column_ is None:
+            _warn_of_labels(X, names)
+        else:
+            labels, name = X[:, self.run_column_], self._run_name()
+            check_labels(labels, name)
+            check_stretches(labels, name)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> NDArray[Any] | Windows:
         """Stack each row with the rows before it.
 
         Parameters
@@ -190,7 +173,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        windows : ndarray of shape (T, length, c) or (T, length * c)
+        windows : ndarray or Windows of shape (T, length, c), or ndarray (T, length * c)
             Row t holds rows ``t - length + 1`` to ``t`` of X, oldest first, without the
             run column; NaN before the start of a run. float32 stays float32, all else
             becomes float64.
@@ -205,12 +188,13 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         starts = None
         if self.run_column_ is not None:
-            _check_runs(X, self.run_column_)
-            starts = run_starts(X[:, self.run_column_])
+            labels = X[:, self.run_column_]
+            check_labels(labels, self._run_name())
+            starts = label_starts(labels)
             X = _drop_column(X, self.run_column_)
         windows = sliding_windows(X, self.length, starts)
-        # Successive rows lie behind one another in memory: this reshape copies nothing.
-        return windows.reshape(len(windows), -1) if self.flatten else windows
+        # The rows of one run lie behind one another: this reshape copies nothing.
+        return np.asarray(windows).reshape(len(X), -1) if self.flatten else windows
 
     @available_if(lambda self: self.flatten)
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -258,6 +242,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         check_finite("X", X, self)
         return X
 
+    def _run_name(self) -> str:
+        return f"column {self.run_column_} of X (run_column)"
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -265,53 +252,20 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _find_column(
-    column: Any, n_columns: int, names: NDArray[np.object_] | None
-) -> int | None:
-    """Turn an index or a name into a non-negative index."""
+def _warn_of_labels(X: NDArray[Any], names: NDArray[np.object_] | None) -> None:
+    """Warn where labels of runs are about to be taken for a stimulus."""
+    column = find_labels(X)
     if column is None:
-        return None
-    if isinstance(column, str):
-        index = _find_name(column, names)
-    elif isinstance(column, Integral) and not isinstance(column, bool):
-        index = int(column)
-    else:
-        raise ValueError(
-            f"run_column must be None, an index or a column name, got {column!r}"
-        )
-    if not -n_columns <= index < n_columns:
-        raise ValueError(
-            f"run_column={column} is out of range for X with {n_columns} columns"
-        )
-    if n_columns == 1:
-        raise ValueError(
-            f"run_column={column!r} leaves no column to window: X has n_features=1"
-        )
-    return index % n_columns
-
-
-def _find_name(column: str, names: NDArray[np.object_] | None) -> int:
-    if names is None:
-        raise ValueError(
-            f"run_column={column!r} is a name, but X has no column names: "
-            "pass a DataFrame or give run_column as an index"
-        )
-    if column not in names:
-        raise ValueError(
-            f"run_column={column!r} is not a column of X, which has {list(names)}"
-        )
-    return int(np.flatnonzero(names == column)[0])
-
-
-def _check_runs(X: NDArray[Any], run_column: int | None) -> None:
-    if run_column is None:
         return
-    missing = np.isnan(X[:, run_column])
-    if missing.any():
-        raise ValueError(
-            f"column {run_column} of X (run_column) must label every row with its run, "
-            f"got NaN in row {missing.argmax()}"
-        )
+    of_last = -1 if column == X.shape[1] - 1 else column
+    column, name = (column, of_last) if names is None else (names[column],) * 2
+    warnings.warn(
+        f"column {column!r} of X looks like run labels: it changes where the rows of a "
+        "run start. Without run_column windows reach across runs, and the labels count "
+        f"as a stimulus: pass run_column={name!r}",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _drop_column(X: NDArray[Any], index: int) -> NDArray[Any]:

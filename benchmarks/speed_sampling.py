@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
-from afm_sklearn.law import StepLaw
+from afm_sklearn.step_law import StepLaw
 
 D, LENGTH, N_STIMULI, HORIZON, N_SAMPLES = 1000, 22, 100, 8, 100
 EULER_STEPS = 50

@@ -11,11 +11,10 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, TimeSeriesS
 from sklearn.pipeline import make_pipeline
 
 from afm_sklearn.comparison import compare, diebold_mariano
-from afm_sklearn.comparison._inference import estimate_mean
+from afm_sklearn.comparison.standard_error import estimate_mean
 from afm_sklearn.datasets import make_linear_var
 from afm_sklearn.design import design_matrix
 from afm_sklearn.metrics import crps, energy_score
-from afm_sklearn.rollout import rollout
 from afm_sklearn.windows import SlidingWindow
 
 KEYS = [
@@ -60,20 +59,15 @@ class Gaussian(RegressorMixin, BaseEstimator):
     def sample_trajectories(
         self, X, horizon, *, stimulus=None, n_samples=100, random_state=None
     ):
-        import torch
-
         rng = np.random.default_rng(random_state)
-        windows = np.asarray(X)
-        windows = windows[:, None] if windows.ndim == 2 else windows
-        trajectories = rollout(
-            lambda at, k: torch.from_numpy(self._draw(at.numpy(), k, rng)),
-            torch.tensor(windows),
-            horizon,
-            n_samples,
-            n_outputs=len(self.scale_),
-            stimulus=None if stimulus is None else torch.tensor(stimulus),
-        )
-        return self._shape(trajectories.numpy())
+        rows, d = np.repeat(self._newest(X), n_samples, axis=0), len(self.scale_)
+        steps = []
+        for h in range(horizon):
+            if stimulus is not None:
+                rows[:, d:] = np.repeat(stimulus[:, h], n_samples, axis=0)
+            steps.append(self._draw(rows, 1, rng)[:, 0])
+            rows = np.hstack([steps[-1], rows[:, d:]])
+        return self._shape(np.stack(steps, 1).reshape(len(X), n_samples, horizon, d))
 
     def _draw(self, X, n_samples, rng):
         mean = self._mean(X)[:, None]
@@ -171,7 +165,7 @@ def test_the_text_is_an_aligned_table(data, models):
 
 def test_a_comparison_cannot_be_changed(data, models):
     X, y, _ = data
-    result = compare(models, X, y, cv=2, n_samples=5)
+    result = compare(models, X, y, cv=2, n_samples=5, random_state=None)
     result.rows[0]["mean"] = 7.0
     result.rows.clear()
     assert result.rows[0]["mean"] != 7.0
@@ -334,6 +328,31 @@ def test_a_run_shorter_than_the_horizon_is_passed_over(data, models):
 # Standard errors
 
 
+def test_without_groups_the_test_rows_are_one_series(data, models):
+    X, y, runs = data
+    folds = list(KFold(6).split(X))
+    options = {"cv": folds, "n_samples": 5, "scores": "crps"}
+    alone = compare(models, X, y, **options).rows[1]
+    whole = compare(models, X, y, groups=np.zeros(len(y)), **options).rows[1]
+    assert alone["standard_error"] == whole["standard_error"]
+    assert alone["p_value"] == whole["p_value"]
+    apart = compare(models, X, y, groups=runs, **options).rows[1]
+    assert apart["standard_error"] != alone["standard_error"]
+
+
+def test_too_few_origins_have_a_mean_but_no_error(data, models):
+    X, y, _ = data
+    test = np.arange(60, 75)
+    options = {"cv": [(np.arange(60), test)], "n_samples": 5, "scores": "crps"}
+    few = compare(models, X, y, **options)
+    for row in few.rows:
+        assert row["n"] == 15
+        assert np.isfinite([row["mean"], row["difference"]]).all()
+        for name in ("standard_error", "difference_standard_error", "p_value"):
+            assert np.isnan(row[name])
+    assert "nan" in str(few)
+
+
 def test_many_groups_are_the_sample():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(8), 30)
@@ -366,55 +385,77 @@ def test_independent_differences_give_the_t_test():
     exact = stats.ttest_rel(a, b)
     assert statistic == pytest.approx(exact.statistic, rel=0.15)
     assert p_value == pytest.approx(exact.pvalue, abs=0.05)
-    # Two differences leave no room for lags but one: the correction alone is left.
-    a = np.array([1.0, 4.0])
-    statistic, _ = diebold_mariano(a, np.zeros(2))
-    assert statistic == pytest.approx(hand_computed(a, n_lags=1))
 
 
-def hand_computed(d, n_lags):
-    """The statistic of the notes, term by term."""
-    n, e = len(d), d - d.mean()
-    total, bias = e @ e / n, 1 / n
-    for k in range(1, n_lags + 1):
-        weight = 1 - k / (n_lags + 1)
-        total += 2 * weight * (e[k:] @ e[:-k]) / n
-        bias += 2 * weight * (n - k) / n**2
-    return d.mean() / np.sqrt(total / (1 - bias) / n)
-
-
-@pytest.mark.parametrize(("lead_time", "n_lags"), [(1, 13), (4, 13), (20, 38)])
-def test_the_statistic_is_that_of_the_notes(lead_time, n_lags):
-    d = np.random.default_rng(0).normal(0.1, size=100)
+@pytest.mark.parametrize(("lead_time", "n_cosines"), [(1, 9), (4, 9), (20, 5)], ids=str)
+def test_the_statistic_is_that_of_the_notes(lead_time, n_cosines):
+    noise = np.random.default_rng(0).normal(size=100)
+    d = 0.1 + lfilter([1.0], [1.0, -0.5], noise)
     statistic, p_value = diebold_mariano(d, np.zeros(100), lead_time=lead_time)
-    assert statistic == pytest.approx(hand_computed(d, n_lags))
-    freedom = 1.5 * 100 / (n_lags + 1)
+    e = d - d.mean()
+    rho = (100 * (e[1:] @ e[:-1]) / (e @ e) + 1) / 97
+    left = e[1:] - rho * e[:-1]
+    times = (np.arange(99) + 0.5) / 99
+    power = [
+        2 / 99 * (np.cos(np.pi * j * times) @ left) ** 2
+        for j in range(1, n_cosines + 1)
+    ]
+    variance = np.mean(power) / (1 - rho) ** 2 / 100
+    assert statistic == pytest.approx(d.mean() / np.sqrt(variance))
+    freedom = 1 / (1 / n_cosines + 1.5 * (1 + rho) / (1 - rho) / 100)
     assert p_value == pytest.approx(2 * stats.t.sf(abs(statistic), freedom))
 
 
-@pytest.mark.parametrize(
-    ("kind", "lead_time", "n"),
-    [("white", 1, 60), ("ar", 1, 200), ("ma", 3, 100), ("ma", 10, 300)],
-)
-def test_size(kind, lead_time, n):
-    """Equal forecasts are told apart in about 5 % of all cases."""
+PROCESSES = {
+    "white": ([1.0], [1.0]),
+    "ar .5": ([1.0], [1.0, -0.5]),
+    "ar .9": ([1.0], [1.0, -0.9]),
+    "ma 8": (np.ones(8), [1.0]),
+}
+
+
+def rejected(process, n, lead_time, shift=0.0, n_series=2000):
+    """Share of series told apart at 5 %, their means `shift` long-run sd from 0."""
     rng = np.random.default_rng(0)
-    noise = rng.normal(size=(1000, n + 100))
-    filters = {
-        "white": ([1.0], [1.0]),
-        "ar": ([1.0], [1.0, -0.5]),
-        "ma": (np.ones(lead_time), [1.0]),
-    }
-    differences = lfilter(*filters[kind], noise)[:, 100:]
+    numerator, denominator = PROCESSES[process]
+    series = lfilter(numerator, denominator, rng.normal(size=(n_series, n + 100)))
+    series = series[:, 100:] + shift * np.sum(numerator) / np.sum(denominator)
     zero = np.zeros(n)
-    rejected = [
-        diebold_mariano(d, zero, lead_time=lead_time).p_value < 0.05
-        for d in differences
-    ]
-    assert 0.02 < np.mean(rejected) < 0.09
+    p_values = [diebold_mariano(d, zero, lead_time=lead_time).p_value for d in series]
+    return np.mean(np.array(p_values) < 0.05)
 
 
-def test_missing_losses_keep_their_place_in_time():
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("lead_time", [1, 8])
+@pytest.mark.parametrize("n", [30, 60, 200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_size(process, lead_time, n):
+    """Equal forecasts are told apart in at most 7 % of all cases."""
+    n_series = 2000 if n == 30 else 1000
+    assert rejected(process, n, lead_time, n_series=n_series) < 0.07
+
+
+def test_the_size_is_used_up_where_losses_are_many():
+    assert 0.035 < rejected("white", 300, lead_time=1) < 0.065
+
+
+@pytest.mark.parametrize(
+    ("process", "n", "at_least"),
+    [
+        ("white", 30, 0.4),
+        ("white", 60, 0.8),
+        ("white", 200, 0.99),
+        ("ar .5", 60, 0.7),
+        ("ar .5", 200, 0.99),
+        ("ar .9", 60, 0.4),
+        ("ar .9", 200, 0.9),
+    ],
+)
+def test_power(process, n, at_least):
+    """Half a standard deviation is found; the exact test finds .78 at n = 30."""
+    assert rejected(process, n, lead_time=1, shift=0.5, n_series=1000) > at_least
+
+
+def test_missing_losses_count_for_nothing():
     rng = np.random.default_rng(0)
     series = lfilter([1.0], [1.0, -0.7], rng.normal(size=3000))
     holes = series.copy()
@@ -423,11 +464,25 @@ def test_missing_losses_keep_their_place_in_time():
     part = estimate_mean(holes, np.zeros(3000, int), 1)
     assert part.n == np.isfinite(holes).sum()
     assert part.standard_error == pytest.approx(full.standard_error, rel=0.25)
+    zero = np.zeros(3000)
+    masked = np.ma.masked_invalid(holes)
+    assert diebold_mariano(masked, zero) == diebold_mariano(holes, zero)
 
 
 def test_equal_losses_have_no_statistic():
-    losses = np.arange(5.0)
+    losses = np.arange(20.0)
     assert np.isnan(diebold_mariano(losses, losses)).all()
+    assert diebold_mariano(losses + 0.5, losses) == (np.inf, 0.0)
+
+
+@pytest.mark.parametrize(("lead_time", "needed"), [(1, 20), (10, 20), (30, 60)])
+def test_too_few_losses_are_refused(lead_time, needed):
+    losses, zero = np.random.default_rng(0).normal(size=needed), np.zeros(needed)
+    assert np.isfinite(diebold_mariano(losses, zero, lead_time=lead_time)).all()
+    losses[3] = np.nan
+    message = rf"at least {needed} pairs .* lead_time={lead_time}, .*got {needed - 1}"
+    with pytest.raises(ValueError, match=message):
+        diebold_mariano(losses, zero, lead_time=lead_time)
 
 
 def test_arguments_of_the_test_are_checked():
@@ -436,12 +491,13 @@ def test_arguments_of_the_test_are_checked():
         diebold_mariano(losses, losses[:-1])
     with pytest.raises(ValueError, match=r"loss_a must have shape \(n,\)"):
         diebold_mariano(losses[:, None], losses)
-    with pytest.raises(ValueError, match="at least 2 pairs"):
-        diebold_mariano(losses, np.full(5, np.nan))
     with pytest.raises(ValueError, match="lead_time must be an integer"):
         diebold_mariano(losses, losses, lead_time=0)
     with pytest.raises(ValueError, match=r"groups must have shape \(5,\)"):
         diebold_mariano(losses, losses, groups=[1, 2])
+    for sign in (-1, 1):
+        with pytest.raises(ValueError, match="loss_b must be finite or NaN"):
+            diebold_mariano(losses, np.full(5, sign * np.inf))
 
 
 # Bad input
@@ -458,6 +514,11 @@ def test_arguments_of_the_test_are_checked():
         ({"horizon": 0}, "horizon must be an integer"),
         ({"n_samples": 1}, "n_samples must be an integer"),
         ({"horizon": 61}, "no row of X starts 61 consecutive"),
+        ({"forecasters": {1: Gaussian()}}, "forecasters must have strings .* got 1"),
+        ({"random_state": "a"}, "random_state must be None, an integer .* got 'a'"),
+        ({"random_state": -1}, "random_state must be None, an integer .* got -1"),
+        ({"random_state": 2**40}, "random_state must be None, an integer .* got 1099"),
+        ({"random_state": np.random.default_rng(0)}, "random_state .* got Generator"),
     ],
 )
 def test_bad_arguments(data, models, change, message):

@@ -93,13 +93,13 @@ def test_no_row_depends_on_its_target_or_later_ones(data, length):
     changed = activity.copy()
     changed[t:] = rng.normal(size=changed[t:].shape)
 
-    windows = SlidingWindow(length, run_column=-1)
     before = design_matrix(activity, stimulus, runs)
     after = design_matrix(changed, stimulus, runs)
+    windows = SlidingWindow(length, run_column=-1).fit(before[:1])
 
     assert_array_equal(before[: t + 1], after[: t + 1])
     assert_array_equal(
-        windows.fit_transform(before)[: t + 1], windows.fit_transform(after)[: t + 1]
+        windows.transform(before)[: t + 1], windows.transform(after)[: t + 1]
     )
 
 
@@ -246,3 +246,97 @@ design_matrix([1.0, 2.0], runs=["a", "b"])
 def test_bad_input_names_the_argument(arguments, message):
     with pytest.raises(ValueError, match=message):
         design_matrix(**({"activity": [1.0, 2.0]} | arguments))
+
+
+# --- masks, dates, truth values ------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, int, bool])
+def test_masked_entries_are_missing(dtype):
+    activity = np.ma.masked_array(np.ones((4, 2), dtype), mask=False)
+    stimulus = np.ma.masked_array(np.ones(4, dtype), mask=[0, 0, 0, 1])
+    activity.mask[1, 0] = True
+    activity.data[2] = 0
+    X = design_matrix(activity, stimulus)
+    assert type(X) is np.ndarray
+    assert X.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    nan = np.nan
+    assert_array_equal(X, [[nan, nan, 1], [1, 1, 1], [nan, 1, 1], [0, 0, nan]])
+    assert activity.data[1, 0] == 1
+
+
+def test_infinity_behind_a_mask_is_missing():
+    activity = np.ma.masked_invalid([1.0, np.inf, 3.0])
+    assert_array_equal(design_matrix(activity).ravel(), [np.nan, 1, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [int, float, "U1", object])
+def test_masked_label(dtype):
+    runs = np.ma.masked_array(np.array([1, 1, 2]).astype(dtype), mask=[0, 0, 1])
+    with pytest.raises(ValueError, match=r"runs must label .* a masked label in row 2"):
+        design_matrix(np.ones(3), runs=runs)
+    runs.mask[2] = False
+    assert_array_equal(np.isnan(design_matrix(np.ones(3), runs=runs)[:, 0]), [1, 0, 1])
+
+
+DAYS = np.array(["2026-01-01", "2026-01-02", "2026-01-03"], "M8[ns]")
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        (DAYS, "0"),
+        (DAYS[:, None], "0"),
+        (list(DAYS), "0"),
+        (DAYS - DAYS[0], "0"),
+        (DAYS.astype("M8[D]").astype(object), None),
+        (np.array([[1.0, day] for day in DAYS], dtype=object), "1"),
+        (np.ma.masked_array(DAYS, mask=[0, 1, 0]), "0"),
+        (pd.Series(DAYS), "0"),
+        (pd.DataFrame({"a": [1.0, 2, 3], "when": DAYS}), "'when'"),
+        (pd.DataFrame({"a": DAYS - DAYS[0]}), "'a'"),
+        (pd.DataFrame({"a": pd.date_range("2026", periods=3, tz="UTC")}), "'a'"),
+        (pd.DataFrame(np.array([[1.0, 2.0]] * 3)).assign(when=DAYS), "'when'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["activity", "stimulus"])
+def test_dates_are_no_numbers(values, column, name):
+    arguments = {"activity": np.ones(3)} | {name: values}
+    message = f"{name} must be an array of numbers"
+    if column is not None:
+        message += f".*column {column} holds dates or time differences"
+    with pytest.raises(ValueError, match=message):
+        design_matrix(**arguments)
+
+
+def test_truth_values_count_as_0_and_1():
+    frame = pd.DataFrame({"a": [True, False, True], "b": [0.5, 1.5, 2.5]})
+    X = design_matrix(frame, stimulus=np.array([False, True, True]))
+    expected = [[np.nan, np.nan, 0], [1, 0.5, 1], [0, 1.5, 1]]
+    assert_array_equal(X.to_numpy(), expected)
+
+
+def test_large_numbers_are_numbers():
+    assert_array_equal(design_matrix([1e30, 2.0]).ravel(), [np.nan, 1e30])
+
+
+# --- layout of the recording ---------------------------------------------------------
+
+
+def test_transposed_activity():
+    message = "activity has 5 steps and 300 channels: rows are time steps"
+    with pytest.warns(UserWarning, match=message):
+        design_matrix(np.zeros((300, 5)).T)
+    with pytest.warns(UserWarning, match="activity has 1 steps and 300 channels"):
+        design_matrix(np.zeros((1, 300)))
+
+
+@pytest.mark.parametrize("shape", [(1, 10), (300, 1000), (100, 400), (40, 150)])
+def test_short_recordings_of_many_channels(shape):
+    assert design_matrix(np.zeros(shape)).shape == shape
+
+
+def test_rows_that_stimulus_or_runs_agree_with_are_steps():
+    activity = np.zeros((10, 300))
+    design_matrix(activity, stimulus=np.zeros(10))
+    design_matrix(activity, runs=np.repeat([0, 1], 5))

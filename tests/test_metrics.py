@@ -205,7 +205,9 @@ def test_pit_is_random_only_by_its_argument():
         pit(y, samples, random_state=1), pit(y, samples, random_state=1)
     )
     assert not np.array_equal(pit(y, samples), pit(y, samples))
-    assert pit(y, samples, random_state=np.random.RandomState(0)).shape == (50,)
+    for generator in (np.random.RandomState, np.random.default_rng):
+        one, two = (pit(y, samples, random_state=generator(0)) for _ in range(2))
+        np.testing.assert_array_equal(one, two)
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
@@ -236,6 +238,15 @@ def test_missing_observations_and_forecasts_have_no_score(score):
     scores = score(y, samples, **options)
     expected = expected if scores.ndim == 2 else expected.any(axis=1)
     np.testing.assert_array_equal(np.isnan(scores), expected)
+
+
+@pytest.mark.parametrize("score", SAMPLE_SCORES)
+def test_what_a_mask_hides_is_missing(score):
+    rng = np.random.default_rng(0)
+    y, samples = rng.normal(size=(5, 3)), rng.normal(size=(5, 10, 3))
+    hidden = np.where(rng.random((5, 3)) < 0.3, np.nan, y)
+    masked = np.ma.array(y, mask=np.isnan(hidden))
+    np.testing.assert_array_equal(score(masked, samples), score(hidden, samples))
 
 
 @pytest.mark.parametrize("function", ALL_SAMPLE_FUNCTIONS)
@@ -297,17 +308,26 @@ def test_estimator_is_checked(score):
 
 def test_other_arguments_are_checked():
     y, samples = np.zeros(4), np.zeros((4, 5))
-    for level in (0.0, 1.0, 90, [[0.5]]):
-        with pytest.raises(ValueError, match="level"):
+    for level in (0.0, 1.0, 90, [[0.5]], "a", None, ()):
+        with pytest.raises(ValueError, match="level must hold numbers between 0 and 1"):
             coverage(y, samples, level)
-    with pytest.raises(ValueError, match="p must be"):
-        variogram_score(y, samples, p=0)
+    for p in (0, np.inf, np.nan, "a", None):
+        with pytest.raises(ValueError, match="p must be a positive number"):
+            variogram_score(y, samples, p=p)
     with pytest.raises(ValueError, match="scale must be positive"):
         crps_gaussian(y, 0.0, 0.0)
     with pytest.raises(ValueError, match="mean must broadcast"):
         crps_gaussian(y, np.zeros(3), 1.0)
-    with pytest.raises(ValueError, match="alpha"):
-        pinball_loss(y, samples, np.linspace(0, 1, 5))
+    for alpha in (np.linspace(0, 1, 5), "a"):
+        with pytest.raises(ValueError, match="alpha must hold numbers"):
+            pinball_loss(y, samples, alpha)
+    with pytest.raises(ValueError, match="quantiles must hold numbers"):
+        weighted_quantile_loss(y, samples, "a")
+    for bad in ("a", -1, 2**40, 1.5):
+        with pytest.raises(ValueError, match="random_state must be None, an integer"):
+            pit(y, samples, random_state=bad)
+    with pytest.raises(ValueError, match="y must be an array of numbers"):
+        crps([[1.0], [1.0, 2.0]], samples)
     with pytest.raises(ValueError, match="quantile_forecasts must have shape"):
         pinball_loss(y, samples, [0.1, 0.9])
     with pytest.raises(ValueError, match="observation other than 0"):

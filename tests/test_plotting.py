@@ -1,5 +1,6 @@
 """Displays draw what the metrics compute, on named axes, and import nothing early."""
 
+import inspect
 import subprocess
 import sys
 
@@ -95,8 +96,32 @@ def test_bad_input(display, world, predictions):
         display.from_estimator(model, X, y, **{steps: 41})
     with pytest.raises(ValueError, match=f"{steps} must be an integer >= 1"):
         display.from_estimator(model, X, y, **{steps: 0})
+    for bad in ({"n_samples": 0}, {"step": 0}, {"step": "a"}, {"random_state": "a"}):
+        name = next(iter(bad))
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            display.from_estimator(model, X, y, **bad)
+    for bad in (-1, 2**40, np.random.default_rng(0)):
+        with pytest.raises(ValueError, match="random_state must be None, an integer"):
+            display.from_estimator(model, X, y, random_state=bad)
     with pytest.raises(ValueError, match="samples must have shape"):
         display.from_predictions(predictions[0][:-1], predictions[1])
+    with pytest.raises(ValueError, match="y must hold at least one"):
+        display.from_predictions(predictions[0][:0], predictions[1][:0])
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_parameters_are_documented(display):
+    for name in ("from_estimator", "from_predictions", "plot"):
+        method = getattr(display, name)
+        lines = [line.strip() for line in method.__doc__.splitlines()]
+        described = {
+            part.strip(" *")
+            for line in lines
+            if " : " in line or line == "**plot_options"
+            for part in line.split(" : ")[0].split(",")
+        }
+        assert set(inspect.signature(method).parameters) - {"self"} <= described
+        assert not any(line.startswith("{") for line in lines)
 
 
 def test_matplotlib_is_imported_when_something_is_drawn():
@@ -161,6 +186,33 @@ def test_forecast_starts_where_it_is_told(world):
         ForecastDisplay.from_estimator(model, X, y, channel=2)
 
 
+def test_forecast_arguments_are_checked(world, predictions):
+    y, samples = predictions
+    for bad in ({"n_paths": -1}, {"levels": ()}, {"levels": "a"}, {"channel": -1}):
+        name = next(iter(bad))
+        with pytest.raises(ValueError, match=f"{name} must "):
+            ForecastDisplay.from_predictions(y, samples, **bad)
+    with pytest.raises(TypeError, match="history must hold real numbers"):
+        ForecastDisplay.from_predictions(y, samples, history=["a"])
+    for bad in ({"n_history": -1}, {"origin": "a"}, {"n_samples": 0}):
+        name = next(iter(bad))
+        with pytest.raises(ValueError, match=f"{name} must be an integer"):
+            ForecastDisplay.from_estimator(*world, **bad)
+    with pytest.raises(ValueError, match="samples must hold at least one draw"):
+        ForecastDisplay(y[0, :, 0], samples[0, :0, :, 0]).plot()
+    silent = samples.copy()
+    silent[0] = np.nan
+    with pytest.raises(ValueError, match=r"samples must be finite .* row 0"):
+        ForecastDisplay.from_predictions(y, silent)
+
+
+def test_many_intervals_may_be_nested(predictions):
+    levels = np.linspace(0.1, 0.9, 9)
+    shown = ForecastDisplay.from_predictions(*predictions, levels=levels, n_paths=0)
+    assert len(shown.bands_) == 9
+    assert shown.paths_ == []
+
+
 def test_forecast_of_one_target(world):
     _, X, y = world
 
@@ -190,6 +242,12 @@ def test_coverage_draws_the_metric(predictions):
     assert len(set(markers)) == len(set(dashes)) == 2
     with pytest.raises(ValueError, match="lead_times must be at most 4"):
         CoverageDisplay.from_predictions(y, samples, lead_times=(5,))
+    for bad in ((), 3, [[1]]):
+        with pytest.raises(ValueError, match="lead_times must hold at least one"):
+            CoverageDisplay.from_predictions(y, samples, lead_times=bad)
+    for bad in ((), "a", (0.5, 1.0)):
+        with pytest.raises(ValueError, match="levels must hold numbers"):
+            CoverageDisplay.from_predictions(y, samples, levels=bad)
 
 
 def test_coverage_of_the_truth_lies_in_its_band(world):
@@ -229,6 +287,17 @@ def test_pit_of_the_truth_lies_in_its_band(world):
     heights = np.array([bar.get_height() for bar in shown.bars_])
     assert low < 1 < high
     assert ((low <= heights) & (heights <= high)).mean() >= 0.9
+
+
+@pytest.mark.parametrize("display", [CoverageDisplay, PITDisplay])
+def test_nothing_to_show(world, display):
+    class Silent:
+        def sample(self, X, n_samples, random_state):
+            return np.full((len(X), n_samples, 2), np.nan)
+
+    _, X, y = world
+    with pytest.raises(ValueError, match="drew NaN from all 120 rows"):
+        display.from_estimator(Silent(), X[:, :2], y)
 
 
 # Scores
@@ -280,5 +349,8 @@ def test_scores_of_several_estimators_share_their_rows(world):
     np.testing.assert_array_equal(shown.means[0], shown.means[1])
     alone = ScoreByHorizonDisplay.from_estimator(model, X, y, horizon=2, n_samples=10)
     assert alone.models == ["Pipeline"]
+    for bad in ({}, {1: model}):
+        with pytest.raises(ValueError, match="estimator must "):
+            ScoreByHorizonDisplay.from_estimator(bad, X, y, horizon=2)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ScoreByHorizonDisplay.from_estimator(model, X, y, groups=[1, 2])

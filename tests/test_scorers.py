@@ -23,11 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from afm_sklearn.data.windows import Windows
 from afm_sklearn.design import design_matrix
 from afm_sklearn.metrics import crps, energy_score
 from afm_sklearn.scorers import (
     SampleScorer,
-    _draws,
     make_trajectory_scorer,
     neg_crps_scorer,
     neg_energy_scorer,
@@ -65,6 +65,7 @@ class LinearGaussian(RegressorMixin, BaseEstimator):
         self, X, horizon, *, stimulus=None, n_samples=100, random_state=None
     ):
         rng = np.random.default_rng(random_state)
+        X = np.asarray(X)
         windows = np.repeat(X if X.ndim == 3 else X[:, None], n_samples, axis=0)
         steps = []
         for h in range(horizon):
@@ -78,6 +79,34 @@ class LinearGaussian(RegressorMixin, BaseEstimator):
             windows = np.concatenate([windows[:, 1:], newest], axis=1)
         trajectories = np.stack(steps, axis=1)
         return trajectories.reshape(len(X), n_samples, *trajectories.shape[1:])
+
+
+class OwnWindows(LinearGaussian):
+    """The same on windows that it makes itself of rows (n, c)."""
+
+    def __init__(self, alpha=1.0, window_length=None, run_column=None):
+        super().__init__(alpha)
+        self.window_length = window_length
+        self.run_column = run_column
+
+    def fit(self, X, y):
+        self.window_ = SlidingWindow(self.window_length, run_column=self.run_column)
+        windows = self.window_.fit_transform(X)
+        self.run_column_ = self.window_.run_column_
+        return super().fit(windows, y)
+
+    def make_windows(self, X):
+        return self.window_.transform(X)
+
+    def predict(self, X):
+        return super().predict(X if np.ndim(X) == 3 else self.make_windows(X))
+
+
+class Sealed(Windows):
+    """Windows that may be indexed, but not written out as a whole."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("all windows were written out")
 
 
 def _flat(X):
@@ -123,14 +152,15 @@ def test_is_minus_the_mean_score(data, pipeline, scorer, score):
 
 
 @pytest.mark.parametrize("scorer", [*NEXT_STEP, make_trajectory_scorer("crps", 3)])
-def test_chunks_change_only_the_noise(data, pipeline, scorer, monkeypatch):
+def test_chunks_change_only_the_noise(data, pipeline, scorer):
     X, y, _ = data
     pipeline.fit(X, y)
     whole = scorer(pipeline, X, y)
-    monkeypatch.setattr(_draws, "_CHUNK_ENTRIES", 100 * 2 * 7)
-    chunked = scorer(pipeline, X, y)
+    with sklearn.config_context(working_memory=0.2):
+        chunked = scorer(pipeline, X, y)
+        again = scorer(pipeline, X, y)
     assert chunked != whole
-    assert chunked == scorer(pipeline, X, y) == pytest.approx(whole, rel=0.05)
+    assert chunked == again == pytest.approx(whole, rel=0.05)
 
 
 @pytest.mark.parametrize("scorer", NEXT_STEP)
@@ -247,6 +277,8 @@ def test_searches_and_cross_validation(data, pipeline, scoring, routing):
                 extra["n_iter"] = 2
             if kind is HalvingGridSearchCV:
                 extra["min_resources"] = 100
+                # It shuffles the rows, which windows do not survive.
+                pipeline = make_pipeline("passthrough", LinearGaussian())
             search = kind(pipeline, grid, **options, **extra)
             search.fit(X, y, groups=runs)
             assert search.best_params_ == {"lineargaussian__alpha": 1.0}
@@ -391,6 +423,100 @@ def test_missing_steps(data):
     assert make_trajectory_scorer("crps", 3)(windows, X, y) < 0
 
 
+@pytest.mark.parametrize("labels_seen", [True, False])
+def test_a_lost_step_cuts_no_trajectory_of_windows(data, labels_seen):
+    X, y, runs = data
+    y = y.copy()
+    y[[10, 70]] = np.nan
+    X = design_matrix(y, X[:, 2:3], runs if labels_seen else None)
+    if not labels_seen:
+        X, y = X[:60], y[:60]
+    window = SlidingWindow(2, run_column=-1 if labels_seen else None)
+    model = make_pipeline(window, LinearGaussian()).fit(X, np.nan_to_num(y))
+    origins = make_trajectory_scorer("crps", 3).origins(model, X, y)
+    n_steps = len(y)
+    expected = [t for t in range(n_steps) if t % 60 + 3 <= 60]
+    np.testing.assert_array_equal(origins, expected)
+
+
+def test_windows_that_reach_across_runs_are_cut_where_a_lag_is_missing(data):
+    X, y, _ = data
+    model = make_pipeline(SlidingWindow(3), LinearGaussian()).fit(X[:, :3], y)
+    origins = make_trajectory_scorer("crps", 2).origins(model, X[:, :3], y)
+    np.testing.assert_array_equal(origins, [t for t in range(240) if t % 60 < 59])
+
+
+def test_a_lag_lost_from_windows_with_labels_cuts_nothing(data):
+    X, y, _ = data
+    X = X.copy()
+    X[11, :2] = np.nan  # in X alone: its target was observed
+    origins = {}
+    for length in (1, 2):
+        model = make_pipeline(SlidingWindow(length, run_column=-1), LinearGaussian())
+        model.fit(X, y)
+        origins[length] = make_trajectory_scorer("crps", 2).origins(model, X, y)
+    assert 10 in origins[2]
+    assert 10 not in origins[1]
+
+
+def test_windows_are_not_written_out(data):
+    X, y, runs = data
+    starts = np.flatnonzero(np.diff(runs, prepend=-1))
+    windows = Windows.from_rows(X[:, :3], 4, starts)
+    model = LinearGaussian().fit(np.asarray(windows), y)
+    sealed = Sealed(windows.rows, windows.starts, 4)
+    for scorer in (neg_crps_scorer, make_trajectory_scorer("crps", 2)):
+        assert scorer(model, sealed, y) == scorer(model, np.asarray(windows), y)
+
+
+# Forecasters that make their own windows
+
+
+@pytest.mark.parametrize("scorer", [*NEXT_STEP, make_trajectory_scorer("energy", 3)])
+@pytest.mark.parametrize("working_memory", [0.2, 1024])
+def test_own_windows_are_those_of_a_pipeline(data, scorer, working_memory):
+    X, y, _ = data
+    outside = make_pipeline(SlidingWindow(3, run_column=-1), LinearGaussian())
+    inside = OwnWindows(window_length=3, run_column=-1)
+    behind = make_pipeline("passthrough", OwnWindows(window_length=3, run_column=-1))
+    with sklearn.config_context(working_memory=working_memory):
+        expected = scorer(outside.fit(X, y), X, y)
+        assert scorer(inside.fit(X, y), X, y) == expected
+        assert scorer(behind.fit(X, y), X, y) == expected
+        assert scorer(inside, inside.make_windows(X), y) == expected
+
+
+def test_own_windows_tell_their_runs(data):
+    X, y, _ = data
+    X = X.copy()
+    X[60, :2] = y[59]  # the label alone tells that a run begins
+    model = OwnWindows(window_length=2, run_column=-1).fit(X, y)
+    assert 59 not in make_trajectory_scorer("crps", 2).origins(model, X, y)
+
+
+def test_the_length_of_own_windows_is_searched(data):
+    X, y, runs = data
+    results = [
+        GridSearchCV(
+            model,
+            {name: [1, 3]},
+            scoring=neg_crps_scorer,
+            refit=False,
+            cv=GroupKFold(2),
+        )
+        .fit(X, y, groups=runs)
+        .cv_results_["mean_test_score"]
+        for model, name in (
+            (OwnWindows(run_column=-1), "window_length"),
+            (
+                make_pipeline(SlidingWindow(run_column=-1), LinearGaussian()),
+                "slidingwindow__length",
+            ),
+        )
+    ]
+    np.testing.assert_array_equal(*results)
+
+
 def test_lagged_channels_may_be_scaled(data):
     X, y, _ = data
     X = X[:, :3].copy()
@@ -449,8 +575,9 @@ def test_no_row_to_start_from(data):
         scorer(model, X[:, ::-1], y)
     with pytest.raises(ValueError, match="X must hold the 2 lagged targets"):
         scorer(model, X[:, :1], y)
-    with pytest.raises(ValueError, match="same number of rows"):
-        scorer(model, X[1:], y)
+    for each in (scorer, neg_crps_scorer):
+        with pytest.raises(ValueError, match="same number of rows, got 239 and 240"):
+            each(model, X[1:], y)
 
 
 def test_arguments_are_checked():
@@ -462,3 +589,30 @@ def test_arguments_are_checked():
         name = next(iter(bad))
         with pytest.raises(ValueError, match=f"{name} must be an integer"):
             make_trajectory_scorer("crps", **{"horizon": 2, **bad})
+
+
+BAD_SEEDS = ["a", -1, 2**40, 1.5, np.random.default_rng(0)]
+
+
+@pytest.mark.parametrize("bad", BAD_SEEDS, ids=str)
+def test_seeds_are_checked(bad):
+    for make in (
+        lambda: SampleScorer("crps", random_state=bad),
+        lambda: make_trajectory_scorer("crps", 2, random_state=bad),
+    ):
+        with pytest.raises(ValueError, match="random_state must be None, an integer"):
+            make()
+
+
+def test_seeds_are_those_of_scikit_learn(data):
+    X, y, _ = data
+    model = LinearGaussian().fit(X, y)
+    state = np.random.RandomState(0)
+    scorer = SampleScorer("crps", random_state=state)
+    first, second = scorer(model, X, y), scorer(model, X, y)
+    assert first != second
+    scorer = SampleScorer("crps", random_state=np.random.RandomState(0))
+    assert scorer(model, X, y) == first
+    assert SampleScorer("crps", random_state=None)(model, X, y) != first
+    one, two = (SampleScorer("crps", random_state=seed) for seed in (1, np.int64(1)))
+    assert one(model, X, y) == two(model, X, y)

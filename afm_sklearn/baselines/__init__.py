@@ -4,8 +4,8 @@
 `Persistence` is a correlated random walk, `Climatology` draws from the past at random.
 """
 
-from ._climatology import Climatology
-from ._persistence import Persistence
-from ._residual import ResidualForecaster
+from .climatology import Climatology
+from .persistence import Persistence
+from .residual import ResidualForecaster
 
 __all__ = ["Climatology", "Persistence", "ResidualForecaster"]

@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
 
-from afm_sklearn.rollout import rollout
-
+from ..law.rollout import rollout
+from ..law.windowed import WindowedState
 from ._law import Array, Law, Seed, make_generator
 
 Mask = NDArray[np.bool_]
@@ -162,19 +162,11 @@ class Oracle(RegressorMixin, BaseEstimator):
         future = self._check_stimulus(stimulus, len(windows), horizon)
         rng = make_generator(random_state)
 
-        def draw(windows: torch.Tensor, k: int) -> torch.Tensor:
-            array = windows.numpy()
-            lags, shown = self._split(array)
-            known = _finite(lags) & _finite(shown)
-            draws = self._draw(lags[known], shown[known], k, rng)
-            return torch.from_numpy(_spread(draws, known))
-
         trajectories = rollout(
-            draw,
+            _Rollable(self, rng),
             torch.tensor(windows),
             horizon,
             n_samples,
-            n_outputs=self.law.n_outputs,
             stimulus=future,
         )
         return trajectories.numpy()
@@ -271,6 +263,11 @@ class Oracle(RegressorMixin, BaseEstimator):
         self, stimulus: ArrayLike | None, n: int, horizon: int
     ) -> torch.Tensor | None:
         if stimulus is None:
+            if self.law.n_stimuli and horizon > 1:
+                raise ValueError(
+                    f"stimulus is None, but the system has {self.law.n_stimuli} "
+                    f"stimulus columns and horizon is {horizon}"
+                )
             return None
         future = np.array(stimulus, dtype=np.float64)
         expected = (n, horizon, self.law.n_stimuli)
@@ -280,6 +277,32 @@ class Oracle(RegressorMixin, BaseEstimator):
                 f"columns), got {future.shape}"
             )
         return torch.from_numpy(future)
+
+
+class _Rollable:
+    """An oracle as a law that the rollout engine can start, step and draw from."""
+
+    def __init__(self, oracle: Oracle, rng: np.random.Generator):
+        self.oracle, self.rng = oracle, rng
+
+    def start(self, windows: torch.Tensor) -> WindowedState:
+        unit = torch.ones(self.oracle.law.n_outputs, dtype=torch.float64)
+        return WindowedState(
+            lambda at: _Draws(self.oracle, at, self.rng), windows, unit, 0 * unit
+        )
+
+
+class _Draws:
+    """Draws of the step that windows lead to."""
+
+    def __init__(self, oracle: Oracle, windows: torch.Tensor, rng: np.random.Generator):
+        self.oracle, self.windows, self.rng = oracle, windows, rng
+
+    def rsample(self, n_samples: int, *, generator: Any = None) -> torch.Tensor:
+        lags, shown = self.oracle._split(self.windows.numpy())
+        known = _finite(lags) & _finite(shown)
+        draws = self.oracle._draw(lags[known], shown[known], n_samples, self.rng)
+        return torch.from_numpy(_spread(draws, known))
 
 
 def _finite(values: Array) -> Mask:

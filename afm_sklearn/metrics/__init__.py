@@ -7,15 +7,15 @@ A missing observation (NaN) gets a missing score, to be left out of means with
 ``np.nanmean``.
 """
 
-from afm_sklearn.metrics._calibration import coverage, pit
-from afm_sklearn.metrics._crps import crps, crps_gaussian
-from afm_sklearn.metrics._energy import energy_score
-from afm_sklearn.metrics._quantiles import (
+from .calibration import coverage, pit
+from .energy import energy_score
+from .quantiles import (
     crps_sum,
     pinball_loss,
     weighted_quantile_loss,
 )
-from afm_sklearn.metrics._variogram import variogram_score
+from .ranked_probability import crps, crps_gaussian
+from .variogram import variogram_score
 
 __all__ = [
     "coverage",

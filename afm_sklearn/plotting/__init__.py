@@ -5,10 +5,10 @@ computes what is shown and plots it; ``plot`` draws it again on other axes. matp
 is imported when something is drawn, not before: ``pip install "afm-sklearn[plot]"``.
 """
 
-from ._coverage import CoverageDisplay
-from ._forecast import ForecastDisplay
-from ._pit import PITDisplay
-from ._score_by_horizon import ScoreByHorizonDisplay
+from .coverage import CoverageDisplay
+from .forecast import ForecastDisplay
+from .pit import PITDisplay
+from .score_by_horizon import ScoreByHorizonDisplay
 
 __all__ = [
     "CoverageDisplay",

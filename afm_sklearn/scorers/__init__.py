@@ -5,14 +5,14 @@ mean score, so that greater is better. `neg_crps_scorer`, `neg_energy_scorer` an
 `neg_variogram_scorer` judge the next step, `make_trajectory_scorer` whole rollouts.
 """
 
-from ._draws import Forecaster
-from ._sample import (
+from ..evaluation.unwrap import Forecaster
+from .next_step import (
     SampleScorer,
     neg_crps_scorer,
     neg_energy_scorer,
     neg_variogram_scorer,
 )
-from ._trajectory import TrajectoryScorer, make_trajectory_scorer
+from .trajectory import TrajectoryScorer, make_trajectory_scorer
 
 __all__ = [
     "Forecaster",

@@ -1,0 +1,438 @@
+"""What every forecaster of the package does, once its law is fitted."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from .checks import check_integer, seed_from
+from .compute import budget, row_parts
+from .exceptions import OutOfDistributionWarning
+from .inputs import InputChecks, without_wild_cells
+from .law.rollout import rollout
+
+Array = NDArray[Any]
+Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
+
+N_PASTS = 32  # drawn where a window has gaps, for what is no draw itself
+N_NUMBERS = 8  # held beside each number that a draw needs
+
+
+class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
+    """A regressor that draws: input checks, chunks, intervals and trajectories.
+
+    A subclass defines its constructor, with ``window_length``, ``run_column``,
+    ``autoregressive`` and ``random_state`` among the arguments, declares
+    ``_parameter_constraints``, and learns ``law_`` in ``_fit``. Shapes: windows are
+    (n, L, c), targets (n, d); with 1-D y the last axis of every result is dropped.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "window_length": [Interval(Integral, 1, None, closed="left"), None],
+        "run_column": [Integral, str, None],
+        "autoregressive": [StrOptions({"auto"}), "boolean", Options(Integral, {0, 1})],
+        "random_state": ["random_state"],
+    }
+
+    random_state: Any = None
+    law_: Any
+
+    @abstractmethod
+    def _fit(self, windows: Any, targets: Array, seed: int) -> None:
+        """Learn ``law_`` from windows (n, L, c) and targets (n, d); NaN is missing."""
+
+    # -- the public methods ----------------------------------------------------
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn p(y | X).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows as `SlidingWindow` makes them; (n, c) means L = 1, or rows of
+            `design_matrix` with `window_length`. NaN means not observed.
+        y : array-like of shape (n, d) or (n,)
+            Targets; entries that are NaN are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an argument of the constructor is out of range, X or y hold infinities,
+            or their shapes do not fit. The forecaster then is what it was before.
+        """
+        # All that is learnt is set at once, in the end.
+        fitted = copy.copy(self)
+        fitted._validate_params()
+        fitted._check_parameters()
+        windows = fitted._check_X(X, reset=True)
+        targets = fitted._check_y(y, len(windows))
+        fitted._one_dim = targets.ndim == 1
+        targets = without_wild_cells("y", targets.reshape(len(windows), -1))
+        fitted.n_outputs_ = targets.shape[1]
+        fitted._find_lags(windows, targets)
+        seed = seed_from(self.random_state)
+        fitted._fit(windows, targets, seed)
+        self.__dict__.clear()
+        self.__dict__.update(fitted.__dict__)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Conditional mean; deterministic, the same for a row in any batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, d) or (n,)
+        """
+        return self._shape(self._answer(X, 1, lambda p: p.mean))
+
+    def predict_quantiles(self, X: Any, alpha: Any = (0.1, 0.5, 0.9)) -> Array:
+        """Quantiles of each channel; deterministic, the same for a row in any batch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+        alpha : float or sequence of float
+            Levels, strictly between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n, n_alpha, d) or (n, n_alpha)
+        """
+        try:
+            levels = np.atleast_1d(np.asarray(alpha, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"alpha must hold numbers, got {alpha!r}") from error
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
+        at = torch.from_numpy(levels).to(self._device)
+        return self._shape(self._answer(X, len(levels), lambda p: p.quantile(at)))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Central interval of each channel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+        coverage : float
+            Probability that the interval is to hold, strictly between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n, 2, d) or (n, 2)
+            Lower and upper ends.
+        """
+        if not isinstance(coverage, float | Integral) or not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1, got {coverage!r}")
+        return self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2))
+
+    def sample(self, X: Any, n_samples: int = 100, random_state: Any = None) -> Array:
+        """Independent draws of the next step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+        n_samples : int
+            Draws a row.
+        random_state : int, RandomState or None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, d) or (n, n_samples)
+        """
+        check_integer("n_samples", n_samples)
+        windows = self._windows(X)
+        generator, law = self._generator(random_state), self._law()
+
+        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+            return law.start(at).predict().rsample(k, generator=generator)
+
+        shape = (len(windows), n_samples, self.n_outputs_)
+        return self._shape(self._draws(windows, shape, draw, generator))
+
+    def sample_trajectories(
+        self,
+        X: Any,
+        horizon: int,
+        *,
+        stimulus: Any = None,
+        n_samples: int = 100,
+        random_state: Any = None,
+    ) -> Array:
+        """Joint draws of the next `horizon` steps.
+
+        Each drawn step is pushed into its window and conditions the next.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            Windows that end just before the first forecast step, as in `fit`.
+        horizon : int
+            Steps to draw.
+        stimulus : array-like of shape (n, horizon, s), optional
+            The stimulus during each forecast step, in the units of X. Its first
+            step replaces the last one of the window. Needed when the model has a
+            stimulus and ``horizon > 1``.
+        n_samples : int
+            Trajectories a row.
+        random_state : int, RandomState or None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
+
+        Raises
+        ------
+        ValueError
+            If the first channels of X are not the lagged targets, or the stimulus is
+            missing or of the wrong shape.
+        """
+        check_integer("n_samples", n_samples)
+        check_integer("horizon", horizon)
+        windows = self._windows(X)
+        if not self.autoregressive_:
+            raise ValueError(
+                "sample_trajectories needs the first channels of X to be the lagged "
+                f"targets, but {self._why_not}"
+            )
+        future = self._check_stimulus(stimulus, len(windows), horizon)
+        generator, law = self._generator(random_state), self._law()
+
+        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+            ahead = None
+            if future is not None:
+                ahead = self._tensor(future[rows])
+                ahead = ahead.repeat_interleave(len(at) // len(ahead), 0)
+            return rollout(law, at, horizon, k, stimulus=ahead, generator=generator)
+
+        shape = (len(windows), n_samples, horizon, self.n_outputs_)
+        return self._shape(self._draws(windows, shape, draw, generator))
+
+    @available_if(lambda self: self._has_density)
+    def log_prob(self, X: Any, y: Any) -> Array:
+        """Log density of y given X; what is missing in y (NaN) is marginalised.
+
+        Of counts it is a log probability, minus infinity where y is no count.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+        y : array-like of shape (n, d) or (n,)
+            Targets.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In nats.
+        """
+        windows = self._windows(X)
+        y = self._check_outcome(y, len(windows))
+        return self._answer_with(windows, y, lambda p, at: p.log_prob(at))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2 of the mean, averaged over channels; missing targets are left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L, c) or (n, c)
+            As in `fit`.
+        y : array-like of shape (n, d) or (n,)
+            Targets; NaN where missing.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+        """
+        targets = np.asarray(y)
+        if targets.dtype.kind != "f" or not np.isnan(targets).any():
+            return float(super().score(X, y, sample_weight))
+        ahead = self.predict(X).reshape(len(targets), -1)
+        targets = self._check_outcome(targets, len(ahead))
+        weight = np.ones(len(targets)) if sample_weight is None else sample_weight
+        scores = []
+        for one, mean in zip(targets.T, ahead.T, strict=True):
+            seen = np.isfinite(one)
+            if seen.sum() > 1:
+                kept = np.asarray(weight)[seen]
+                scores.append(r2_score(one[seen], mean[seen], sample_weight=kept))
+        return float(np.mean(scores)) if scores else np.nan
+
+    # -- what a subclass may refine --------------------------------------------
+
+    @property
+    def _has_density(self) -> bool:
+        return True
+
+    def _check_parameters(self) -> None:
+        """Refuse arguments that their constraints alone cannot tell."""
+
+    def _law(self) -> Any:
+        """Return the law that draws."""
+        return self.law_
+
+    def _exact_law(self) -> Any:
+        """Return the law in double precision: a batch does not show in its answers."""
+        return self.law_
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def _width(self) -> int:
+        """Numbers that one draw of one step needs in memory, about."""
+        return max(self.n_outputs_, self.window_shape_[1])
+
+    # -- chunks of rows --------------------------------------------------------
+
+    def _windows(self, X: Any) -> Any:
+        windows = self.make_windows(X)
+        self._warn_of_others(windows)
+        return windows
+
+    def _answer(self, X: Any, n: int, ask: Callable[[Any], torch.Tensor]) -> Array:
+        """Ask the distribution of each row for something of n numbers a channel."""
+        windows = self._windows(X)
+        return self._asked(windows, n, lambda p, rows: ask(p))
+
+    def _answer_with(
+        self, windows: Any, y: Array, ask: Callable[[Any, torch.Tensor], torch.Tensor]
+    ) -> Array:
+        """Ask the distribution of each row for something about y (n, d)."""
+        return self._asked(windows, 1, lambda p, rows: ask(p, self._tensor(y[rows])))
+
+    @torch.no_grad()
+    def _asked(
+        self, windows: Any, n: int, ask: Callable[[Any, Array], torch.Tensor]
+    ) -> Array:
+        law, out = self._exact_law(), None
+        has_gap = self._has_gap(windows)
+        for with_gaps in (False, True):
+            rows = np.flatnonzero(has_gap == with_gaps)
+            width = self._answer_width() * max(n, windows.shape[1])
+            width *= N_PASTS if with_gaps else 1
+            for part in row_parts(len(rows), width, budget()):
+                at = self._tensor(windows[rows[part]])
+                if with_gaps:
+                    # The same pasts for all rows, so that a batch does not show.
+                    past = law.complete(at, N_PASTS, None)
+                    p = law.start(past).predict().with_pasts(N_PASTS)
+                else:
+                    p = law.start(at).predict()
+                values = ask(p, rows[part]).cpu().numpy()
+                if out is None:
+                    out = np.empty((len(windows), *values.shape[1:]))
+                out[rows[part]] = values
+        assert out is not None  # there is at least one row
+        return out
+
+    @torch.inference_mode()
+    def _draws(
+        self,
+        windows: Any,
+        shape: tuple[int, ...],
+        draw: Draw,
+        generator: torch.Generator,
+    ) -> Array:
+        """Draw in chunks of rows and samples, each into its place in the result."""
+        out = np.empty(shape)
+        n_samples, *steps = shape[1:]
+        has_gap = self._has_gap(windows)
+        width = N_NUMBERS * self._width() * int(np.prod(steps[:-1], initial=1))
+        most = max(1, budget() // width)
+        for with_gaps in (False, True):
+            rows = np.flatnonzero(has_gap == with_gaps)
+            for part in row_parts(len(rows), min(n_samples, most), most):
+                at = self._tensor(windows[rows[part]])
+                for first in range(0, n_samples, most):
+                    k = min(most, n_samples - first)
+                    if with_gaps:  # each draw has a past of its own
+                        past = self._law().complete(at, k, generator)
+                        draws = draw(past, 1, rows[part]).unflatten(0, (-1, k))[:, :, 0]
+                    else:
+                        draws = draw(at, k, rows[part])
+                    out[rows[part], first : first + k] = draws.cpu().numpy()
+        return out
+
+    def _has_gap(self, windows: Any) -> NDArray[np.bool_]:
+        """Tell which windows have gaps that the law has draws for."""
+        n, *shape = windows.shape
+        out = np.zeros(n, bool)
+        if not hasattr(self.law_, "complete"):
+            return out
+        for rows in row_parts(n, int(np.prod(shape))):
+            out[rows] = np.isnan(np.asarray(windows[rows])).any((1, 2))
+        return out
+
+    def _answer_width(self) -> int:
+        """Numbers that the distribution of one row needs in memory, about."""
+        return N_NUMBERS * self._width()
+
+    def _warn_of_others(self, windows: Any) -> None:
+        """Warn where windows have left the training range."""
+        has_left = getattr(getattr(self.law_, "frame", None), "has_left", None)
+        if has_left is None:
+            return
+        n, *shape = windows.shape
+        count = torch.zeros(self.n_outputs_)
+        n_out = 0
+        for rows in row_parts(n, int(np.prod(shape))):
+            left = has_left(torch.tensor(np.asarray(windows[rows])))
+            count += left.sum(0).cpu()
+            n_out += int(left.any(1).sum())
+        if n_out:
+            warnings.warn(
+                f"{n_out} of {n} windows lie outside the range of the training data, "
+                f"most of them in channel {int(count.argmax())}",
+                OutOfDistributionWarning,
+                stacklevel=4,
+            )
+
+    # -- tensors ---------------------------------------------------------------
+
+    def _tensor(self, array: Any) -> torch.Tensor:
+        array = np.array(array, dtype=np.float64)
+        return torch.from_numpy(array).to(self._device)
+
+    def _generator(self, random_state: Any) -> torch.Generator:
+        return torch.Generator(self._device).manual_seed(seed_from(random_state))
+
+    def _shape(self, values: Array) -> Array:
+        return values[..., 0] if self._one_dim else values
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        tags.regressor_tags.poor_score = True
+        return tags

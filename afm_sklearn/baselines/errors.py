@@ -1,0 +1,61 @@
+"""Laws of forecast errors from errors that were made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..law.additive import EmpiricalErrors, ErrorLaw, GaussianErrors
+from ..law.correlation import correlation_root, shrunk_correlation
+
+Array = NDArray[Any]
+
+LAWS = ("gaussian", "bootstrap")
+
+
+def learn_errors(errors: Array, kind: str) -> tuple[ErrorLaw, Array]:
+    """Learn the joint law of errors, the same in every row.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (m, d)
+        Complete rows.
+    kind : {"gaussian", "bootstrap"}
+        Gaussian around zero, or whole rows drawn with replacement.
+
+    Returns
+    -------
+    law : GaussianErrors or EmpiricalErrors
+    covariance : ndarray of shape (d, d)
+        Of the errors around zero.
+
+    Notes
+    -----
+    Errors are standardised before their correlations are shrunk, so that the units of a
+    channel do not decide how much. The variances are those of the errors around zero.
+    A channel that never errs gets no noise.
+    """
+    if kind == "bootstrap":
+        law = EmpiricalErrors(torch.from_numpy(errors))
+        return law, errors.T @ errors / len(errors)
+    scale = np.sqrt((errors**2).mean(axis=0))
+    correlation = shrunk_correlation(errors)
+    root = torch.from_numpy(correlation_root(correlation))
+    return GaussianErrors(torch.from_numpy(scale), root), correlation * np.outer(
+        scale, scale
+    )
+
+
+def complete_rows(values: Array, name: str) -> Array:
+    """Return the rows of `values` (n, d) without a NaN, at least two of them."""
+    complete = values[~np.isnan(values).any(axis=1)].astype(np.float64)
+    if len(complete) < 2:
+        raise ValueError(
+            f"the joint law of {name} needs at least 2 rows in which all "
+            f"{values.shape[1]} channels are known, got {len(complete)} among "
+            f"n_samples={len(values)}"
+        )
+    return complete

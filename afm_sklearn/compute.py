@@ -1,0 +1,105 @@
+"""Memory, threads and devices: what computing may take, in one place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from sklearn import get_config
+
+SMALL_PART = 1 << 19  # numbers that are looked at together where more gains nothing
+LARGE_PRODUCT = 10_000_000  # multiplications in one product that are worth sharing
+NUMBER = 8  # bytes
+
+
+def budget() -> int:
+    """Return the numbers that a computation may hold beside its result.
+
+    A sixteenth of scikit-learn's ``working_memory``: 8 million numbers by default.
+
+    Examples
+    --------
+    >>> import sklearn
+    >>> with sklearn.config_context(working_memory=16):
+    ...     budget()
+    131072
+    """
+    return max(1, int(get_config()["working_memory"] * 2**20) // (16 * NUMBER))
+
+
+def row_parts(n: int, width: int, at_most: int | None = None) -> Iterator[slice]:
+    """Cut n rows of so many numbers each into parts that take little memory.
+
+    Parameters
+    ----------
+    n, width : int
+        Number of rows, and numbers that one of them needs.
+    at_most : int, optional
+        Numbers in a part, by default few enough for the cache.
+
+    Yields
+    ------
+    slice
+
+    Examples
+    --------
+    >>> list(row_parts(5, 10, at_most=25))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    size = min(SMALL_PART, budget()) if at_most is None else at_most
+    step = max(1, size // max(1, width))
+    return (slice(at, min(at + step, n)) for at in range(0, n, step))
+
+
+class _Threads:
+    """Torch's number of threads, for as long as anyone computes on one alone."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_inside, self.before = 0, 1
+
+    def enter(self) -> None:
+        with self.lock:
+            # A thread that starts while others are inside sees 1, not the setting.
+            seen = torch.get_num_threads()
+            self.before = self.before if self.n_inside else seen
+            self.n_inside += 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_inside -= 1
+            torch.set_num_threads(self.before)  # each thread has its own
+
+
+_threads = _Threads()
+
+
+@contextmanager
+def threads_for(n_multiplications: int) -> Iterator[None]:
+    """Run small products on one thread; the setting is restored at the end.
+
+    Threads meet at a barrier after every operation. Where an operation takes
+    microseconds they gain nothing, and where another process holds a core they
+    wait for it: with two processes on two cores training was 15 times slower.
+    """
+    if n_multiplications >= LARGE_PRODUCT:
+        yield
+        return
+    _threads.enter()
+    try:
+        yield
+    finally:
+        _threads.leave()
+
+
+def infer_device(device: str) -> torch.device:
+    """Resolve "auto" to CUDA, else Apple's MPS, else the CPU."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
+        raise ValueError(f"device={device!r} was asked for, but there is none here")
+    return torch.device(device)

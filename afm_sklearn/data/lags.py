@@ -1,0 +1,75 @@
+"""Recognise lagged targets among the channels of X, and their units."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+AGREEMENT = 0.9  # of the rows that tell; some lie beside rows that were left out
+MIN_TELLING = 3
+
+
+def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
+    """Find scale and offset with ``newest[t + 1] = (y[t] - offset) / scale``.
+
+    Parameters
+    ----------
+    newest : array of shape (n, d)
+        First d channels of the newest step of each window.
+    y : array of shape (n, d)
+        Targets of the same rows.
+
+    Returns
+    -------
+    (scale, offset) of shape (d,) each, or None
+        None if in some channel the consecutive rows do not agree. A row may
+        disagree where rows were left out, as between folds. Rows that show a
+        channel's most common values in both places say nothing, and are not
+        counted: two silent neurons agree by chance.
+
+    Examples
+    --------
+    >>> y = np.random.default_rng(0).normal(size=(50, 1))
+    >>> scale, offset = find_lag_map(np.roll(y, 1, 0) / 2 - 1, y)
+    >>> round(scale[0], 6), round(offset[0], 6)
+    (np.float64(2.0), np.float64(2.0))
+    """
+    if newest.shape[1] != y.shape[1] or len(y) < 3:
+        return None
+    scale, offset, compared = np.ones(y.shape[1]), np.zeros(y.shape[1]), False
+    for j in range(y.shape[1]):
+        lag, target = newest[1:, j], y[:-1, j]
+        pairs = np.isfinite(lag) & np.isfinite(target)
+        lag, target = lag[pairs], target[pairs]
+        if len(lag) < 2:  # never observed: nothing speaks for or against it
+            continue
+        compared = True
+        if _agree(lag, target):
+            continue
+        found = _affine(lag, target)
+        if found is None or not _agree(found[0] * lag + found[1], target):
+            return None
+        scale[j], offset[j] = found
+    return (scale, offset) if compared else None
+
+
+def _affine(lag: Array, target: Array) -> tuple[float, float] | None:
+    """Slope and offset of most pairs, if they are not constant."""
+    moved = np.diff(lag) != 0
+    if not moved.any():
+        return 1.0, float(np.median(target - lag))
+    slope = float(np.median(np.diff(target)[moved] / np.diff(lag)[moved]))
+    if slope == 0 or not np.isfinite(slope):
+        return None
+    return slope, float(np.median(target - slope * lag))
+
+
+def _agree(a: Array, b: Array) -> bool:
+    spread = np.std(b)
+    close = np.abs(a - b) <= 1e-4 * (spread if spread else np.abs(b))
+    telling = (a != np.median(a)) | (b != np.median(b))
+    if telling.sum() < MIN_TELLING:
+        return bool(close.all())
+    return bool(close[telling].mean() >= AGREEMENT)

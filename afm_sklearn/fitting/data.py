@@ -1,0 +1,258 @@
+"""The training data as all stages of a fit see them."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from ..compute import row_parts
+from ..data.blocks import hold_back
+from ..data.runs import begins_run
+from ..data.scaled import ScaledRows
+from ..data.scaling import moments
+from ..data.store import WindowStore
+from ..data.windows import Windows
+from ..law.correlation import correlation_root, shrunk_correlation
+from ..law.frame import Frame
+from ..law.gaps import MAX_MEMORY, Gaps
+from .settings import Settings, build_architecture
+from .training import Rows, Schedule, Trainable, train
+
+Array = NDArray[Any]
+
+STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
+MAX_COUNT = 100  # integers above it are taken for real values
+MIN_USABLE = 10
+MIN_COMPLETE = 50
+MAX_GAP_ROWS = 20000  # that tell how channels of X depend on one another
+
+
+class TrainingData:
+    """Windows, standardised targets, and which rows serve for what.
+
+    Parameters
+    ----------
+    windows : Windows of shape (n, L, c)
+    y : array of shape (n, d)
+        NaN where missing.
+    settings : Settings
+
+    Attributes
+    ----------
+    store : WindowStore
+        The standardised windows.
+    gaps : Gaps
+        What is expected where they hold none.
+    target : ScaledRows of shape (n, d)
+        Targets of unit scale, or counts as they are; NaN where missing.
+    usable : ndarray of bool, shape (n,)
+        Rows with a past and a target: at the start of a run nothing is known.
+    complete : ndarray of bool, shape (n,)
+        Usable rows that tell how large errors are: those whose windows have no gaps,
+        where there are enough.
+    starts : ndarray of int
+        Rows at which a run starts.
+    fit_rows, held : ndarray of int
+        Usable rows to train networks on and to judge them by.
+    """
+
+    def __init__(self, windows: Windows, y: Array, settings: Settings):
+        self.settings, self.device = settings, settings.torch_device
+        n, length, c = windows.shape
+        d = self.n_outputs = y.shape[1]
+        self.y = y
+        self.x_mean, self.x_scale = moments(windows.rows)
+        self.store = WindowStore.from_windows(
+            windows, self.x_mean, self.x_scale, self.device
+        )
+        self.gaps = _learn_gaps(self.store).to(self.device)
+        self.y_mean, self.y_scale = moments(y)
+        self.could_be_counts = settings.base != "normal" and is_counts(y)
+        self.family = "gaussian"
+        self.target = ScaledRows(y, self.y_mean, self.y_scale, self.device)
+        n_lagged = d if settings.is_autoregressive else c
+        starts = begins_run(windows, n_lagged)
+        self.starts = np.flatnonzero(starts)
+        observed = ~_all_missing(y)
+        self.usable = observed & ~starts
+        if self.usable.sum() < max(MIN_USABLE, 0.2 * n):
+            self.usable = observed
+        self.complete = self.usable & self.store.complete()
+        if self.complete.sum() < max(MIN_COMPLETE, 0.2 * self.usable.sum()):
+            self.complete = self.usable
+        fit_rows, held = hold_back(n, length, self.starts, settings.validation_fraction)
+        self.fit_rows = fit_rows[self.usable[fit_rows]]
+        self.held = held[self.usable[held]]
+        self.architecture = build_architecture(settings, length, c, d)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.history: dict[str, Any] = {}
+
+    @property
+    def is_counts(self) -> bool:
+        """Whether the targets are modelled as counts."""
+        return self.family == "counts"
+
+    def as_counts(self) -> TrainingData:
+        """Return the same data, with the targets as the counts they are."""
+        other = copy.copy(self)
+        other.family = "counts"
+        other.y_mean, other.y_scale = np.zeros(self.n_outputs), np.ones(self.n_outputs)
+        other.target = ScaledRows(self.y, other.y_mean, other.y_scale, self.device)
+        return other
+
+    def frame(self) -> Frame:
+        """Units of windows and targets."""
+        s = self.settings
+        frame = Frame(
+            self.store.steps.shape[1],
+            self.n_outputs,
+            is_autoregressive=s.is_autoregressive,
+            is_shifted=not self.is_counts,
+        )
+        low, high = self._range()
+        for name, values in {
+            "x_mean": self.x_mean,
+            "x_scale": self.x_scale,
+            "y_mean": self.y_mean,
+            "y_scale": self.y_scale,
+            "lag_scale": s.lag_scale,
+            "lag_offset": s.lag_offset,
+            "low": low,
+            "high": high,
+        }.items():
+            getattr(frame, name).copy_(torch.as_tensor(values))
+        return frame
+
+    def _range(self) -> tuple[Array, Array]:
+        """Lower and upper end of the targets in their units, 0 where there are none."""
+        lowest = self.tensor(np.full(self.n_outputs, np.inf))
+        highest = -lowest
+        for rows in row_parts(*self.target.shape):
+            part = self.target[rows]
+            lowest = torch.minimum(lowest, part.nan_to_num(nan=torch.inf).amin(0))
+            highest = torch.maximum(highest, part.nan_to_num(nan=-torch.inf).amax(0))
+        low, high = (
+            torch.where(torch.isinf(end), 0.0, end).double().cpu().numpy()
+            for end in (lowest, highest)
+        )
+        return low, high
+
+    def filled(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return windows of the rows without gaps, and where these were."""
+        return self.gaps.fill(self.store[rows])
+
+    def train(
+        self, name: str, model: Trainable, columns: list[ScaledRows | Tensor]
+    ) -> bool:
+        """Train a network with a ``loss``, early stopping on the held rows.
+
+        Returns
+        -------
+        bool
+            False if its loss did not stay finite.
+        """
+        s, n = self.settings, len(self.fit_rows)
+        batch = s.batch_size
+        if batch == "auto":
+            batch = int(np.clip(2 ** round(np.log2(max(n, 1) / 32)), 32, 256))
+        epochs = s.max_epochs
+        if epochs == "auto":
+            epochs = max(2, round(STEPS / max(1, -(-n // batch))))
+        schedule = Schedule(
+            max_epochs=epochs,
+            batch_size=batch,
+            lr=s.lr,
+            weight_decay=s.weight_decay,
+            window_noise=s.window_noise,
+            patience=s.n_iter_no_change if s.early_stopping else epochs,
+            seed=s.seed,
+            verbose=s.verbose,
+        )
+        training, held = (
+            Rows(self.store, self.gaps, self.index(rows), columns)
+            for rows in (self.fit_rows, self.held)
+        )
+        record = train(
+            name, model, training, held if len(held) else None, schedule, self.device
+        )
+        self.history[name] = record
+        model.requires_grad_(False).eval()
+        is_finite = all(bool(torch.isfinite(p).all()) for p in model.parameters())
+        if not record or not is_finite:
+            warnings.warn(
+                f"the training of the {name} network diverged and is left out; a "
+                f"smaller lr than {s.lr} may help",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+            return False
+        return True
+
+    def index(self, rows: Array) -> Tensor:
+        """Row numbers as a tensor on the device."""
+        return torch.as_tensor(rows, device=self.device)
+
+    def empty(self, *shape: int) -> Tensor:
+        """Room for float32 numbers on the device, whatever torch's default is."""
+        return torch.empty(shape, dtype=torch.float32, device=self.device)
+
+    def tensor(self, array: Array) -> Tensor:
+        """Numbers as float32 on the device."""
+        return torch.tensor(array, dtype=torch.float32, device=self.device)
+
+
+def _learn_gaps(store: WindowStore) -> Gaps:
+    """Memory and correlation of the channels of X, from steps that were observed."""
+    steps = store.steps[-MAX_GAP_ROWS:].cpu().double()
+    c = steps.shape[1]
+    gaps = Gaps(c)
+    products = steps[1:] * steps[:-1]
+    pairs = torch.isfinite(products)
+    both = torch.where(pairs, products, 0.0).sum(0)
+    size = [
+        torch.where(pairs, part.square(), 0.0).sum(0)
+        for part in (steps[1:], steps[:-1])
+    ]
+    memory = both / (size[0] * size[1]).sqrt().clamp(min=1e-12)
+    gaps.memory.copy_(memory.clamp(-MAX_MEMORY, MAX_MEMORY))
+    gaps.root.copy_(
+        torch.as_tensor(correlation_root(shrunk_correlation(steps.numpy())))
+    )
+    return gaps
+
+
+def _all_missing(values: Array) -> NDArray[np.bool_]:
+    parts = [values[rows] for rows in row_parts(*values.shape)]
+    return np.concatenate([np.isnan(part).all(1) for part in parts])
+
+
+def is_counts(y: Array) -> bool:
+    """Whether all observed targets are whole numbers from 0 to MAX_COUNT.
+
+    Examples
+    --------
+    >>> is_counts(np.array([[0.0, 2.0], [1.0, np.nan]])), is_counts(np.array([[0.5]]))
+    (True, False)
+    """
+    if not (np.nanmin(y) >= 0 and 1 <= np.nanmax(y) <= MAX_COUNT):
+        return False
+    parts = (y[rows] for rows in row_parts(*y.shape))
+    return all(
+        bool(((part == np.round(part)) | np.isnan(part)).all()) for part in parts
+    )
+
+
+def copy_networks(source: nn.Module, target: nn.Module) -> None:
+    """Copy the parameters that match in name and shape."""
+    known = dict(source.named_parameters())
+    with torch.no_grad():
+        for name, parameter in target.named_parameters():
+            if name in known and known[name].shape == parameter.shape:
+                parameter.copy_(known[name])

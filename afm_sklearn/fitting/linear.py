@@ -1,0 +1,120 @@
+"""The first stage: a linear forecast, and the spread of its honest errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..compute import row_parts
+from ..data.blocks import block_edges
+from ..law.families import CountMixture
+from ..law.linear import LinearLaw
+from .data import TrainingData
+from .features import LagFeatures
+from .forecast import LinearForecast
+from .poisson import fit_poisson, log_rate_cap
+from .ridge import fit_ridge_stack
+
+N_BLOCKS = 5
+LOG_SIZES = np.linspace(-3.0, 5.0, 17)
+
+
+@dataclass(frozen=True)
+class LinearStage:
+    """A linear law, and a forecast of each row made without it.
+
+    Attributes
+    ----------
+    law : LinearLaw
+    forecast : Tensor of shape (n, d)
+        Of each row by a fit to the blocks that it is not in: what corrects it later
+        sees errors as they will be.
+    """
+
+    law: LinearLaw
+    forecast: Tensor
+
+
+def fit_linear(data: TrainingData) -> LinearStage:
+    """Fit the linear law, of counts a law of log rates."""
+    n_lagged = data.architecture.n_lagged
+    features = LagFeatures(data.store, data.gaps, n_lagged)
+    c, d = data.architecture.n_channels, data.n_outputs
+    law = LinearLaw(features.n_lags, c, d)
+    if data.settings.base == "normal":
+        nothing = data.empty(*data.target.shape).zero_()
+        return LinearStage(law.to(data.device), nothing)
+    blocks = _blocks(data)
+    if data.is_counts:
+        fit = fit_poisson(features, data.target, data.usable, blocks)
+        law.max_location.fill_(log_rate_cap(data.target))
+    else:
+        fit = fit_ridge_stack(features, data.target, data.usable, blocks, _walk(data))
+    forecast = _out_of_block(data, features, fit, float(law.max_location))
+    law.coef.copy_(torch.as_tensor(fit.coef))
+    law.intercept.copy_(torch.as_tensor(fit.intercept))
+    law.log_scale.copy_(_spread(data, forecast))
+    return LinearStage(law.to(data.device), forecast)
+
+
+def _blocks(data: TrainingData) -> list[slice]:
+    """Blocks of consecutive rows, each with something to fit, that cover all."""
+    edges = block_edges(len(data.target), N_BLOCKS, data.starts)
+    stops = [b for a, b in pairwise(edges) if data.usable[a:b].any()]
+    stops[-1:] = [len(data.target)]
+    return [slice(a, b) for a, b in pairwise([0, *stops])]
+
+
+def _walk(data: TrainingData) -> np.ndarray | None:
+    """Slope of the last value as a forecast, in standardised units."""
+    if not data.settings.is_autoregressive:
+        return None
+    d = data.n_outputs
+    slope: np.ndarray = data.settings.lag_scale * data.x_scale[:d] / data.y_scale
+    return slope
+
+
+def _out_of_block(
+    data: TrainingData, features: LagFeatures, fit: LinearForecast, cap: float
+) -> Tensor:
+    forecast = data.empty(*data.target.shape)
+    parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
+    for block, coef, intercept in parts:
+        for rows, F in features.chunks(block):
+            ahead = np.minimum(F.double().numpy() @ coef + intercept, cap)
+            forecast[data.index(rows)] = data.tensor(ahead)
+    return forecast
+
+
+def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
+    """Log scale parameter of each channel, from the errors of the forecasts."""
+    rows = data.index(np.flatnonzero(data.complete))
+    if data.is_counts:
+        return _log_sizes(data, forecast, rows)
+    square = torch.zeros(data.n_outputs, dtype=torch.float64)
+    count = torch.zeros_like(square)
+    for part in row_parts(len(rows), data.n_outputs):
+        at = rows[part]
+        error = (data.target[at] - forecast[at]).cpu().double()
+        square += error.square().nansum(0)
+        count += torch.isfinite(error).sum(0)
+    return (square / count.clamp(min=1)).sqrt().clamp(min=1e-6).log()
+
+
+def _log_sizes(data: TrainingData, forecast: Tensor, rows: Tensor) -> Tensor:
+    """Most likely log size of the negative binomial law of each channel."""
+    log_sizes = data.tensor(LOG_SIZES)
+    likelihood = data.empty(len(log_sizes), data.n_outputs).zero_()
+    for part in row_parts(len(rows), data.n_outputs):
+        y, location = data.target[rows[part]], forecast[rows[part]][:, None]
+        observed = torch.isfinite(y)
+        y = torch.where(observed, y, 0.0)
+        for log_size, total in zip(log_sizes, likelihood, strict=True):
+            size = log_size.expand_as(location)
+            law = CountMixture(location, size, torch.zeros_like(location))
+            total += (law.log_density(y) * observed).sum(0)
+    return log_sizes[likelihood.argmax(0)]

@@ -1,0 +1,62 @@
+"""What the rows held back decide: what is kept, with what weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+N_EM_STEPS = 200
+CONVERGED = 1e-5  # change of a weight in a step
+MIN_WEIGHT = 0.02
+
+
+def pays(before: Array, after: Array) -> bool:
+    """Whether the mean score of successive rows fell by more than its standard error.
+
+    The error comes from the means of a few long blocks: the gains of neighbouring
+    rows are alike, and counting them as independent would trust chance.
+    """
+    blocks = np.array_split(before - after, min(8, len(before)))
+    gains = np.array([block.mean() for block in blocks])
+    return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
+
+
+def pool_weights(log_densities: Array) -> Array:
+    """Weights of a linear pool that maximise its likelihood, by EM.
+
+    Parameters
+    ----------
+    log_densities : array of shape (n, members)
+        Log density of each observation under each member.
+
+    Returns
+    -------
+    array of shape (members,)
+        Non-negative, summing to one; weights below MIN_WEIGHT are set to zero.
+
+    References
+    ----------
+    Hall & Mitchell (2007), Combining density forecasts, International Journal of
+    Forecasting 23.
+
+    Examples
+    --------
+    >>> pool_weights(np.array([[0.0, -9.0], [0.0, -9.0]]))
+    array([1., 0.])
+    """
+    densities = log_densities - log_densities.max(1, keepdims=True)
+    np.exp(densities, out=densities)
+    weights = np.full(densities.shape[1], 1.0 / densities.shape[1])
+    for _ in range(N_EM_STEPS):
+        shares = densities * weights.astype(densities.dtype)
+        shares /= shares.sum(1, keepdims=True)
+        before, weights = weights, shares.mean(0, dtype=np.float64)
+        if np.abs(weights - before).max() < CONVERGED:
+            break
+    weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
+    normalised: Array = weights / weights.sum()
+    return normalised

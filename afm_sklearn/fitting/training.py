@@ -1,0 +1,275 @@
+"""Training on skorch: the only module that imports it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from ..data.scaled import ScaledRows
+from ..data.store import WindowStore
+from ..law.gaps import Gaps
+
+AVERAGING = 0.99  # of the moving average of the weights
+MAX_GRADIENT = 1.0
+N_WARM = 50  # optimiser steps in which the learning rate rises
+
+
+class Trainable(nn.Module):
+    """A module that computes its own loss."""
+
+    def loss(
+        self,
+        x: Tensor,
+        missing: Tensor | None,
+        *columns: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the mean loss of filled windows, flags of gaps and columns."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Filled windows, flags of their gaps, columns beside them, and a seed."""
+
+    x: Tensor
+    missing: Tensor | None
+    columns: list[Tensor]
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Rows(torch.utils.data.Dataset):
+    """Windows, and columns (n, ...) beside them, that already lie on the device."""
+
+    def __init__(
+        self,
+        store: WindowStore,
+        gaps: Gaps,
+        index: Tensor,
+        columns: Sequence[ScaledRows | Tensor],
+    ):
+        self.store, self.gaps = store, gaps
+        self.index, self.columns = index, columns
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, order: Tensor, generator: torch.Generator) -> Batch:
+        """Gather the rows at the given positions, which lie on the CPU."""
+        rows = self.index[order.to(self.index.device)]
+        x, missing = self.gaps.fill(self.store[rows])
+        return Batch(x, missing, [column[rows] for column in self.columns], generator)
+
+
+class Batches:
+    """Slices of `Rows`: shuffled anew each time, or in order with the same noise."""
+
+    def __init__(self, dataset: Rows, batch_size: int, seed: int, shuffle: bool):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.seed, self.shuffle = seed, shuffle
+        self.order = torch.Generator().manual_seed(seed)
+        self.noise = self._noise()
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Tensor]]:
+        n = len(self.dataset)
+        noise = self.noise if self.shuffle else self._noise()
+        order = torch.arange(n)
+        if self.shuffle:
+            order = torch.randperm(n, generator=self.order)
+        for rows in order.split(self.batch_size):
+            yield self.dataset.take(rows, noise), order[:0]  # no target: see Objective
+
+    def _noise(self) -> torch.Generator:
+        device = self.dataset.index.device
+        return torch.Generator(device).manual_seed(self.seed + int(not self.shuffle))
+
+
+class Objective(nn.Module):
+    """The loss of a model in training, that of its average in validation."""
+
+    def __init__(self, model: Trainable, window_noise: float):
+        super().__init__()
+        self.model, self.window_noise = model, window_noise
+        self.average = AveragedModel(model, multi_avg_fn=_move_average)
+        self.average.requires_grad_(False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss of one batch."""
+        x: Tensor = batch.x
+        model: Any = self.model
+        if not self.training:
+            model = self.average.module
+        elif self.window_noise:
+            noise = torch.empty_like(x).normal_(generator=batch.generator)
+            x = x + self.window_noise * noise
+        loss: Tensor = model.loss(
+            x, batch.missing, *batch.columns, generator=batch.generator
+        )
+        return loss
+
+
+def _move_average(own: Any, sources: Any, n_averaged: Any) -> None:
+    """Move towards the model; quickly at first, to forget the initial weights."""
+    step = int(n_averaged)
+    torch._foreach_lerp_(own, sources, 1 - min(AVERAGING, step / (step + 10)))
+
+
+class LossNet(NeuralNet):
+    """A skorch net whose module computes its loss from a batch."""
+
+    def infer(self, x: Batch, **fit_params: Any) -> Tensor:
+        """Return the loss of a batch, which lies on the device."""
+        loss: Tensor = self.module_(x)
+        return loss
+
+    def get_loss(self, y_pred: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return what the module returned."""
+        return y_pred
+
+
+class Average(Callback):
+    """Keep the moving average of the weights."""
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Average after every optimiser step."""
+        if training:
+            net.module_.average.update_parameters(net.module_.model)
+
+
+class Enough(Exception):
+    """Training is over before its last epoch."""
+
+
+class KeepBest(Callback):
+    """Keep the averaged weights of the best epoch; stop when it lies too far back."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start with nothing kept."""
+        self.best_, self.since_, self.state_ = math.inf, 0, None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare the epoch with the best one so far."""
+        last = net.history[-1]
+        if not math.isfinite(last["train_loss"]):
+            raise Enough
+        loss = last.get("valid_loss")
+        if loss is None:
+            return
+        self.since_ += 1
+        if loss < self.best_:
+            self.best_, self.since_ = loss, 0
+            self.state_ = copy.deepcopy(net.module_.average.module.state_dict())
+        if self.since_ >= self.patience:
+            raise Enough
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    max_epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    window_noise: float
+    patience: int
+    seed: int
+    verbose: int
+
+
+def train(
+    name: str,
+    model: Trainable,
+    training: Rows,
+    validation: Rows | None,
+    schedule: Schedule,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """Train `model` in place; return one record an epoch, none if it diverged.
+
+    AdamW with gradient clipping, warm-up and cosine decay; an exponential moving
+    average of the weights is what is validated and kept.
+    """
+    keeper = KeepBest(schedule.patience)
+    n_total = schedule.max_epochs * -(-len(training) // schedule.batch_size)
+    n_valid = 1 if validation is None else validation.store.n_together
+    net = LossNet(
+        Objective(model, schedule.window_noise),
+        criterion=nn.Identity,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=schedule.weight_decay,
+        optimizer__fused=device.type in ("cpu", "cuda"),
+        lr=schedule.lr,
+        max_epochs=schedule.max_epochs,
+        batch_size=schedule.batch_size,
+        iterator_train=Batches,
+        iterator_train__seed=schedule.seed,
+        iterator_train__shuffle=True,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=max(schedule.batch_size, n_valid),
+        iterator_valid__seed=schedule.seed,
+        iterator_valid__shuffle=False,
+        train_split=None if validation is None else predefined_split(validation),
+        callbacks=[
+            ("clip", GradientNormClipping(MAX_GRADIENT)),
+            (
+                "rate",
+                LRScheduler(
+                    LambdaLR,
+                    lr_lambda=lambda step: _rate(step, n_total),
+                    step_every="batch",
+                    event_name=None,
+                ),
+            ),
+            ("average", Average()),
+            ("keep_best", keeper),
+        ],
+        callbacks__epoch_timer=None,
+        callbacks__print_log=None,
+        device=str(device),
+        verbose=0,
+    )
+    net.initialize()
+    net.notify("on_train_begin", X=training, y=None)
+    # Not `net.fit`, which takes a KeyboardInterrupt of the user for its own end.
+    try:
+        net.fit_loop(training, None)
+    except Enough:
+        pass
+    net.notify("on_train_end", X=training, y=None)
+    average = net.module_.average.module.state_dict()
+    best = average if keeper.state_ is None else keeper.state_
+    model.load_state_dict(best)
+    records = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
+    if not math.isfinite(records[-1]["train_loss"]):
+        return []
+    if schedule.verbose:
+        print(f"{name}: epoch {len(records)}, {records[-1]}")
+    return records
+
+
+def _rate(step: int, n_total: int) -> float:
+    """Learning rate of a step, relative to the largest."""
+    warm = min(1.0, (step + 1) / min(N_WARM, max(1, n_total // 10)))
+    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, n_total))))
+    return warm * (0.05 + 0.95 * fall)

@@ -1,1 +1,0 @@
-"""The flow in pure torch: paths, base distribution, solvers, density."""

@@ -1,0 +1,267 @@
+"""The distribution of the next step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.special import ndtri
+
+from .dependence import log_box_copula
+from .families import Family
+
+if TYPE_CHECKING:
+    from .flow.matching import Flow
+    from .step import StepLaw
+
+N_FIXED = 1024  # points of the fixed noise behind quantiles of a law with a flow
+N_FIXED_MEAN = 128  # .. and behind its mean
+CACHED = 1 << 17  # numbers in a parameter of the laws that are made together
+
+
+class StepDistribution:
+    """Joint distribution of the d channels of the next step, of n histories.
+
+    Noise, correlated by a factor, goes through the flow (if there is one) and then
+    through the law of each channel. All methods answer in the units of y.
+
+    Parameters
+    ----------
+    law : StepLaw
+        The law that predicts.
+    embedded : sequence of Tensor
+        What its first layers made of the histories.
+    shift : Tensor of shape (n, d) or None
+        How far the histories have left the training range.
+    clocks : dict
+        Of the flow; see `State`.
+    n_pasts : int
+        So many successive histories are equally likely pasts of one: methods other
+        than `rsample` then answer for n / n_pasts histories.
+    """
+
+    def __init__(
+        self,
+        law: StepLaw,
+        embedded: Sequence[Tensor],
+        shift: Tensor | None,
+        clocks: dict[Any, Any],
+        n_pasts: int = 1,
+    ):
+        self.law, self.shift, self.clocks, self.n_pasts = law, shift, clocks, n_pasts
+        parts = iter(embedded)
+        self._forecast = law.channels.linear.location(next(parts))
+        self._codes = [
+            encoder.encode([next(parts) for _ in encoder.scales])
+            for encoder in law.encoders()
+        ]
+
+    def __len__(self) -> int:
+        return len(self._forecast) // self.n_pasts
+
+    def with_pasts(self, n_pasts: int) -> StepDistribution:
+        """Return the mixture over groups of so many successive histories."""
+        other = object.__new__(StepDistribution)
+        other.__dict__.update(self.__dict__, n_pasts=n_pasts)
+        return other
+
+    def family(self, rows: slice = slice(None)) -> Family:
+        """Return the laws of the channels of some histories, in standard units."""
+        codes = [code[rows] for code in self._codes]
+        return self.law.channels(self._forecast[rows], codes)
+
+    # -- draws -----------------------------------------------------------------
+
+    def rsample(
+        self,
+        n_samples: int = 1,
+        *,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Draw, with gradients where the law has them.
+
+        Parameters
+        ----------
+        n_samples : int
+            Draws a history.
+        generator : torch.Generator, optional
+            Source of the noise.
+        noise : Tensor of shape (n, n_samples, d), optional
+            Standard normal, instead of fresh noise.
+
+        Returns
+        -------
+        Tensor of shape (n, n_samples, d)
+        """
+        shape = (len(self._forecast), n_samples, self.law.frame.n_outputs)
+        if noise is None:
+            noise = self._forecast.new_empty(shape).normal_(generator=generator)
+        elif noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, expected {shape}")
+        z = self._move(noise.to(self._forecast))
+        parts = [self.family(rows).from_normal(z[rows]) for rows in self._cached(z)]
+        u = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return self.law.frame.to_y(u, self.shift)
+
+    def _move(self, noise: Tensor) -> Tensor:
+        """Correlate standard normal noise, and carry it along the flow."""
+        z = noise @ self.law.factor.T if self.law.is_correlated else noise
+        if self.law.flow is None:
+            return z
+        return self.law.integrate(self._field(self.law.flow), z)
+
+    def _field(self, flow: Flow) -> Any:
+        return flow.field(self._codes[-1], self.clocks)
+
+    def _cached(self, z: Tensor) -> Iterator[slice]:
+        """Cut rows so that the parameters of their laws stay in cache."""
+        n, _, d = z.shape
+        step = max(1, CACHED // d) if z.device.type == "cpu" else n
+        return (slice(at, at + step) for at in range(0, n, step))
+
+    # -- moments and quantiles -------------------------------------------------
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean (n, d): exact without a flow.
+
+        With a flow, its effect on the mean is averaged over fixed noise, the same
+        for all histories.
+        """
+        family = self.family()
+        mean = family.mean
+        if self.law.flow is not None:
+            before, moved = self._fixed_scores(N_FIXED_MEAN)
+            # The mean without the flow is known, so only the difference is averaged.
+            gain = family.from_normal(moved) - family.from_normal(before)
+            mean = mean + gain.mean(1)
+        return self._merged(self.law.frame.to_y(mean, self.shift))
+
+    def quantile(self, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d) of each channel at the levels (m,).
+
+        Exact without a flow; with one, those of fixed noise carried along it, the
+        same for all histories.
+        """
+        levels = levels.to(self._forecast)
+        frame, d = self.law.frame, self.law.frame.n_outputs
+        if self.law.flow is None:
+            family = self.family()
+            if self.n_pasts > 1:
+                family = family.merged(self.n_pasts)
+            z = ndtri(levels)[None, :, None].expand(len(self), -1, d)
+            return frame.to_y(family.from_normal(z), self._first_shift())
+        _, moved = self._fixed_scores(max(64, N_FIXED // self.n_pasts))
+        if self.n_pasts > 1:
+            draws = self.family().from_normal(moved)
+            draws = draws.unflatten(0, (-1, self.n_pasts)).flatten(1, 2)
+            u = torch.quantile(draws, levels, dim=1).transpose(0, 1)
+            return frame.to_y(u, self._first_shift())
+        z = torch.quantile(moved, levels, dim=1).transpose(0, 1)
+        return frame.to_y(self.family().from_normal(z), self.shift)
+
+    def cdf(self, y: Tensor) -> Tensor:
+        """Distribution function of each channel at y (n, d): (n, d)."""
+        u = self._to_u(y)
+        if self.law.flow is None:
+            return self._merged(self.family().cdf(u))
+        _, high = self.family().normal_scores(u)
+        _, moved = self._fixed_scores(N_FIXED)
+        return self._merged((moved <= high[:, None]).to(moved).mean(1))
+
+    def _fixed_scores(self, n_points: int) -> tuple[Tensor, Tensor]:
+        """Return fixed noise (n, n_points, d) before and after the flow."""
+        like = self._forecast
+        noise = fixed_noise(n_points, self.law.frame.n_outputs).to(like)
+        before = noise @ self.law.factor.T
+        before = before.expand(len(like), -1, -1)
+        assert self.law.flow is not None
+        return before, self.law.integrate(self._field(self.law.flow), before)
+
+    # -- densities -------------------------------------------------------------
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Joint log density (n,) of y (n, d); of counts, log probability.
+
+        What is missing in y (NaN) is marginalised.
+        """
+        u = self._to_u(y)
+        seen = torch.isfinite(u)
+        family = self.family()
+        target = torch.where(seen, u, 0.0)
+        density = self._log_density(family, target, seen).sum(1)
+        if self.law.flow is not None or self.law.is_correlated:
+            ends = family.normal_scores(target)
+            low, high = (torch.where(seen, end, torch.nan) for end in ends)
+            ratio = self._log_dependence(low, high)
+            is_joint = torch.isfinite(density) & (seen.sum(1) > 0)
+            density = torch.where(is_joint, density + ratio, density)
+        return self._log_merged(density)
+
+    def log_prob_by_channel(self, y: Tensor) -> Tensor:
+        """Log density (n, d) of each channel alone; NaN where y is.
+
+        With a flow it is that of a channel whose normal score has kept its law,
+        which is what the flow is trained for; a single channel has its own density.
+        """
+        if self.law.flow is not None and self.law.frame.n_outputs == 1:
+            density = torch.where(torch.isnan(y[:, 0]), torch.nan, self.log_prob(y))
+            return density[:, None]
+        u = self._to_u(y)
+        seen = torch.isfinite(u)
+        density = self._log_density(self.family(), torch.where(seen, u, 0.0), seen)
+        return self._log_merged(torch.where(seen, density, torch.nan))
+
+    def _log_density(self, family: Family, u: Tensor, seen: Tensor) -> Tensor:
+        unit = self.law.frame.y_scale.log()
+        return torch.where(seen, family.log_density(u) - unit, 0.0)
+
+    def _log_dependence(self, low: Tensor, high: Tensor) -> Tensor:
+        """Log ratio (n,) to independent channels, for intervals of scores (n, d)."""
+        flow, root = self.law.flow, self.law.factor
+        if flow is None:
+            return log_box_copula(root, low, high)
+        return flow.log_box_copula(self._codes[-1], root, low, high, self.clocks)
+
+    # -- helpers ---------------------------------------------------------------
+
+    def _to_u(self, y: Tensor) -> Tensor:
+        if self.n_pasts > 1:
+            y = y.repeat_interleave(self.n_pasts, 0)
+        d = self.law.frame.n_outputs
+        if y.shape != (len(self._forecast), d):
+            raise ValueError(f"y has shape {tuple(y.shape)}, expected {(len(self), d)}")
+        return self.law.frame.to_u(y, self.shift).to(self._forecast)
+
+    def _first_shift(self) -> Tensor | None:
+        return None if self.shift is None else self.shift[:: self.n_pasts]
+
+    def _merged(self, values: Tensor) -> Tensor:
+        if self.n_pasts == 1:
+            return values
+        return values.unflatten(0, (-1, self.n_pasts)).mean(1)
+
+    def _log_merged(self, values: Tensor) -> Tensor:
+        if self.n_pasts == 1:
+            return values
+        groups = values.unflatten(0, (-1, self.n_pasts))
+        return torch.logsumexp(groups, 1) - math.log(self.n_pasts)
+
+
+def fixed_noise(n_points: int, d: int) -> Tensor:
+    """Return evenly spread standard normal points (1, n_points, d), always the same.
+
+    Scrambled Sobol points, which need far fewer than random ones for a mean.
+
+    Examples
+    --------
+    >>> float(fixed_noise(256, 3).mean().abs()) < 0.01
+    True
+    """
+    engine = torch.quasirandom.SobolEngine(d, scramble=True, seed=0)
+    points = engine.draw(n_points, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
+    return ndtri(points)[None]

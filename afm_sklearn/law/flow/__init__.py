@@ -1,0 +1,1 @@
+"""The flow in pure torch: paths, velocity, matching, solvers, density."""

@@ -1,0 +1,149 @@
+"""Units: from raw windows to those the networks see, and from draws back to y."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MARGIN = 0.5  # of the training range: beyond it a window has left the range
+REACH = 1.0  # of the range, that a draw may lie beyond it
+MAX_INPUT = 1e6  # standardised values beyond it are no numbers to compute with
+
+
+class Frame(nn.Module):
+    """Standardise windows and undo it for targets, all in double precision.
+
+    A window whose channels have left the training range, as after a change of
+    level, is moved back to the middle of it, and the forecast is moved by as much:
+    its law is that of the same deviations from another level.
+
+    Parameters
+    ----------
+    n_channels, n_outputs : int
+        Channels of a window c, and targets d.
+    is_autoregressive : bool
+        Whether the first d channels are the lagged targets.
+    is_shifted : bool
+        Whether levels outside the training range move the frame; never for counts.
+
+    Attributes
+    ----------
+    x_mean, x_scale : Tensor of shape (c,)
+        What is subtracted from the channels of a window, and what divides the rest.
+    y_mean, y_scale : Tensor of shape (d,)
+        The same for targets: u = (y - y_mean) / y_scale.
+    lag_scale, lag_offset : Tensor of shape (d,)
+        The newest lagged channels are ``(y - lag_offset) / lag_scale``.
+    low, high : Tensor of shape (d,)
+        Range of the targets in training, in units of u.
+    """
+
+    x_mean: Tensor
+    x_scale: Tensor
+    y_mean: Tensor
+    y_scale: Tensor
+    lag_scale: Tensor
+    lag_offset: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_outputs: int,
+        *,
+        is_autoregressive: bool,
+        is_shifted: bool,
+    ):
+        super().__init__()
+        self.n_channels, self.n_outputs = n_channels, n_outputs
+        self.is_autoregressive, self.is_shifted = is_autoregressive, is_shifted
+        ones = {"x_scale": n_channels, "y_scale": n_outputs, "lag_scale": n_outputs}
+        zeros = {"x_mean": n_channels, "y_mean": n_outputs, "lag_offset": n_outputs}
+        ends = {"low": n_outputs, "high": n_outputs}
+        for name, size in {**zeros, **ends}.items():
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        for name, size in ones.items():
+            self.register_buffer(name, torch.ones(size, dtype=torch.float64))
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "n_channels": self.n_channels,
+            "n_outputs": self.n_outputs,
+            "is_autoregressive": self.is_autoregressive,
+            "is_shifted": self.is_shifted,
+        }
+
+    def has_left(self, windows: Tensor) -> Tensor:
+        """Tell which channels have left the training range: (n, d).
+
+        By their mean over each window, where the range is that of single values.
+        """
+        if not self.is_autoregressive:
+            return torch.zeros(len(windows), self.n_outputs, dtype=torch.bool)
+        level = self._level(windows) / (self.y_scale / self.lag_scale)
+        room = MARGIN * (self.high - self.low)
+        return (level > self.high + room) | (level < self.low - room)
+
+    def shift(self, windows: Tensor) -> Tensor | None:
+        """Return how far levels that have left the range lie from its middle.
+
+        In the units of X, (n, d); None where all are inside.
+        """
+        if not self.is_shifted:
+            return None
+        has_left = self.has_left(windows)
+        if not bool(has_left.any()):
+            return None
+        return torch.where(has_left, self._level(windows), 0.0)
+
+    def _level(self, windows: Tensor) -> Tensor:
+        """Mean of the lagged channels over each window, about that of training."""
+        lags = windows[..., : self.n_outputs].detach().to(self.x_mean)
+        return lags.nanmean(1) - (self.y_mean - self.lag_offset) / self.lag_scale
+
+    def standardize(self, windows: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Bring windows (n, L, c) to unit scale; NaN stays."""
+        centred = windows.to(self.x_mean) - self.x_mean
+        if shift is not None:
+            rest = centred.new_zeros(len(shift), self.n_channels - self.n_outputs)
+            centred = centred - torch.cat([shift, rest], 1)[:, None]
+        return (centred / self.x_scale).clamp(-MAX_INPUT, MAX_INPUT)
+
+    def standardize_stimulus(self, stimulus: Tensor) -> Tensor:
+        """Bring stimuli (..., s) to unit scale."""
+        mean, scale = self.x_mean, self.x_scale
+        s = stimulus.shape[-1]
+        scaled = (stimulus.to(mean) - mean[-s:]) / scale[-s:]
+        return scaled.clamp(-MAX_INPUT, MAX_INPUT)
+
+    def lag(self, u: Tensor) -> Tensor:
+        """Return what targets u (..., d) are as standardised lagged channels."""
+        d = self.n_outputs
+        gain = self.y_scale / self.lag_scale / self.x_scale[:d]
+        middle = (self.y_mean - self.lag_offset) / self.lag_scale - self.x_mean[:d]
+        return torch.addcmul((middle / self.x_scale[:d]).to(u), u, gain.to(u))
+
+    def bounded(self, u: Tensor) -> Tensor:
+        """Keep u (..., d) within one range of the training range."""
+        reach = REACH * (self.high - self.low)
+        return u.clamp((self.low - reach).to(u), (self.high + reach).to(u))
+
+    def to_y(self, u: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return u (n, ..., d) in the units of y; in double precision."""
+        y = self.y_mean + self.y_scale * u.to(self.y_mean)
+        if shift is None:
+            return y
+        moved = self.lag_scale * shift
+        return y + moved.reshape(len(moved), *(1,) * (y.ndim - 2), -1)
+
+    def to_u(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return targets y (n, ..., d) as u; in double precision."""
+        y = y.to(self.y_mean)
+        if shift is not None:
+            moved = self.lag_scale * shift
+            y = y - moved.reshape(len(moved), *(1,) * (y.ndim - 2), -1)
+        return (y - self.y_mean) / self.y_scale

@@ -1,1 +1,0 @@
-"""The networks in pure torch: history encoders, stimulus branches, velocity."""

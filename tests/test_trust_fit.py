@@ -1,0 +1,196 @@
+"""What `fit` promises: it can be stopped, repeated, shared and trusted to fail."""
+
+import _thread
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from afm_sklearn import AFMForecaster, Persistence, SlidingWindow, design_matrix
+from afm_sklearn.datasets import make_linear_var
+
+
+def _quick(**kwargs):
+    return AFMForecaster(**{"max_epochs": 2, "random_state": 0, "hidden_dim": 16, **kwargs})
+
+
+@pytest.fixture(scope="module")
+def recording():
+    data = make_linear_var(300, 3, n_stimuli=0, random_state=0)
+    X = SlidingWindow(4).fit_transform(design_matrix(data.activity))
+    return X, data.activity
+
+
+@pytest.fixture(scope="module")
+def draws(recording):
+    """Draws of a fit that nothing interferes with."""
+    return _draws(_quick(base="learned").fit(*recording), recording[0])
+
+
+def _draws(model, X):
+    return model.sample(X[-5:], 20, random_state=0)
+
+
+# -- a fit that ends early -----------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["learned", "normal"])
+@pytest.mark.parametrize("delay", [0.05, 1.0])
+@pytest.mark.parametrize("was_fitted", [False, True])
+def test_ctrl_c_reaches_the_caller_at_once(recording, base, delay, was_fitted):
+    X, y = recording
+    model = _quick(base=base)
+    if was_fitted:
+        model.fit(X, y)
+        before = _draws(model, X)
+    model.set_params(max_epochs=1_000_000, early_stopping=False)
+    state = dict(vars(model))
+    pressed = []
+
+    def press():
+        pressed.append(time.monotonic())
+        _thread.interrupt_main()
+
+    timer = threading.Timer(delay, press)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X / 10, y / 10)
+    finally:
+        timer.cancel()
+    assert time.monotonic() - pressed[0] < 1.0
+    assert vars(model) == state
+    if was_fitted:
+        np.testing.assert_array_equal(_draws(model, X), before)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"lr": -1}, {"scales": (9,)}, {"stimulus_groups": {"a": [0]}}]
+)
+def test_a_fit_that_fails_leaves_the_forecaster_as_it_was(recording, draws, arguments):
+    X, y = recording
+    model = _quick(base="learned").fit(X, y)
+    model.set_params(**arguments)
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        model.fit(X / 10, y / 10)
+    model.set_params(**_quick(base="learned").get_params())
+    np.testing.assert_array_equal(_draws(model, X), draws)
+
+
+def test_after_a_first_fit_that_fails_nothing_is_fitted(recording):
+    X, y = recording
+    model = _quick(scales=(9,))
+    with pytest.raises(ValueError, match="scales"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    baseline = Persistence()
+    with pytest.raises(ValueError, match="lagged targets"):
+        baseline.fit(X, y[::-1])
+    with pytest.raises(NotFittedError):
+        check_is_fitted(baseline)
+
+
+# -- the surroundings of a fit -------------------------------------------------
+
+
+def test_fits_in_threads_equal_the_serial_one_and_leave_torch_alone(recording, draws):
+    X, y = recording
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        generator = torch.get_rng_state()
+
+        def fit(_):
+            return _draws(_quick(base="learned").fit(X, y), X)
+
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(fit, range(4)))
+        assert torch.get_num_threads() == 2
+        assert torch.equal(generator, torch.get_rng_state())
+    finally:
+        torch.set_num_threads(n_threads)
+    for each in found:
+        np.testing.assert_array_equal(each, draws)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "counts"])
+@pytest.mark.parametrize("base", ["learned", "normal"])
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode", "double"])
+def test_modes_of_torch_do_not_change_a_fit(recording, base, mode, family):
+    X, y = recording
+    if family == "counts":
+        y = np.random.default_rng(0).poisson(np.exp(0.5 * np.tanh(y)))
+        X = SlidingWindow(4).fit_transform(design_matrix(y))
+    plain = _quick(base=base, family=family)
+    expected = _draws(plain.fit(X, y), X), plain.log_prob(X[-5:], y[-5:])
+    model = _quick(base=base, family=family)
+    if mode == "double":
+        torch.set_default_dtype(torch.float64)
+        try:
+            model.fit(X, y)
+            found = _draws(model, X), model.log_prob(X[-5:], y[-5:])
+        finally:
+            torch.set_default_dtype(torch.float32)
+    else:
+        with getattr(torch, mode)():
+            model.fit(X, y)
+            found = _draws(model, X), model.log_prob(X[-5:], y[-5:])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# -- units ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "level"), [(1e-13, 0.0), (1.0, 1e8), (1e12, 0.0), (1e-6, 1e3)]
+)
+@pytest.mark.parametrize("base", ["linear", "learned"])
+def test_forecasts_do_not_depend_on_the_unit(recording, base, unit, level):
+    _, y = recording
+    y = np.ldexp(np.round(np.ldexp(y, 20)), -20)  # so that a level costs no digits
+    answers = []
+    for scale, shift in ((1.0, 0.0), (unit, level)):
+        X = SlidingWindow(4).fit_transform(design_matrix(y * scale + shift))
+        model = _quick(base=base).fit(X, y * scale + shift)
+        answers.append((_draws(model, X) - shift) / scale)
+    # 1e-6 beside 1e3 leaves seven digits of double precision.
+    np.testing.assert_allclose(answers[1], answers[0], atol=2e-3 * y.std())
+
+
+# -- training that diverges ----------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("base", ["auto", "normal", "learned"])
+@pytest.mark.parametrize("arguments", [{"lr": 10.0}, {"lr": 1e30}, {"window_noise": 1e30}])
+def test_training_that_diverges_gives_finite_forecasts(recording, base, arguments):
+    X, y = recording
+    model = _quick(base=base, **arguments).fit(X, y)
+    for values in (
+        model.predict(X),
+        model.predict_quantiles(X),
+        model.sample(X, 5, random_state=0),
+        model.log_prob(X, y),
+        model.sample_trajectories(X[-3:], 5, n_samples=5, random_state=0),
+    ):
+        assert np.isfinite(values).all()
+
+
+def test_a_stage_that_diverges_is_named_and_left_out(recording):
+    X, y = recording
+    with pytest.warns(ConvergenceWarning, match="flow network diverged"):
+        model = _quick(base="learned", lr=1e30).fit(X, y)
+    assert model.base_ == "linear"
+    linear = _quick(base="linear", lr=1e30)
+    with pytest.warns(ConvergenceWarning):
+        linear.fit(X, y)
+    np.testing.assert_array_equal(_draws(model, X), _draws(linear, X))
