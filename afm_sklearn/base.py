@@ -22,6 +22,7 @@ from .checks import check_integer, seed_from
 from .compute import budget, row_parts
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks, without_wild_cells
+from .law.mixture import Merged
 from .law.rollout import rollout
 
 Array = NDArray[Any]
@@ -344,7 +345,7 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
                 if with_gaps:
                     # The same pasts for all rows, so that a batch does not show.
                     past = law.complete(at, N_PASTS, None)
-                    p = law.start(past).predict().with_pasts(N_PASTS)
+                    p = Merged(law.start(past).predict(), N_PASTS)
                 else:
                     p = law.start(at).predict()
                 values = ask(p, rows[part]).cpu().numpy()
@@ -405,7 +406,7 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         count = torch.zeros(self.n_outputs_)
         n_out = 0
         for rows in row_parts(n, int(np.prod(shape))):
-            left = has_left(torch.tensor(np.asarray(windows[rows])))
+            left = has_left(self._tensor(windows[rows]))
             count += left.sum(0).cpu()
             n_out += int(left.any(1).sum())
         if n_out:

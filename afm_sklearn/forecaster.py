@@ -14,9 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .base import Array, BaseForecaster
 from .compute import infer_device
 from .data.windows import Windows
-from .fitting import BASES, FAMILY_CHOICES, Settings, fit_step_law
+from .fitting import BASES, FAMILY_CHOICES, Settings, fit_law
 from .inputs import without_wild_cells
-from .law import StepLaw
 from .law.flow.paths import PATHS
 from .law.flow.solvers import SOLVERS
 from .law.networks.encoders import HISTORY_ENCODERS
@@ -103,7 +102,7 @@ class AFMForecaster(BaseForecaster):
 
     Attributes
     ----------
-    law_ : StepLaw
+    law_ : StepLaw or PoolLaw
         The fitted conditional law.
     base_ : str
         What was kept: "normal", "linear", "learned", with "+flow" if the flow was.
@@ -239,23 +238,22 @@ class AFMForecaster(BaseForecaster):
             torch_device=infer_device(self.device),
         )
         previous = getattr(self, "law_", None) if self.warm_start else None
-        self.law_, self.base_, self.history_ = fit_step_law(
-            windows, targets, settings, previous
-        )
-        self.family_ = self.law_.channels.family
+        fitted = fit_law(windows, targets, settings, previous)
+        self.law_, self.base_, self.family_ = fitted.law, fitted.kept, fitted.family
+        self.history_, self.selection_ = fitted.history, fitted.selection
 
-    def _law(self) -> StepLaw:
+    def _law(self) -> Any:
         """Return the law, integrated as the arguments say by now."""
         self._validate_params()
-        n_steps = self.law_.n_steps if self.n_steps == "auto" else self.n_steps
+        n_steps = None if self.n_steps == "auto" else self.n_steps
         return self.law_.with_solver(self.solver, n_steps)
 
-    def _exact_law(self) -> StepLaw:
+    def _exact_law(self) -> Any:
         return self._law().in_double()
 
     @property
     def _device(self) -> torch.device:
-        return self.law_.factor.device
+        return self.law_.device
 
     def _width(self) -> int:
         return max(self.law_.width, self.window_shape_[1])

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..base import BaseForecaster
 from ..checks import check_integer
-from ..law.additive import AdditiveLaw, EmpiricalErrors
-from .errors import complete_rows
+from ..law.additive import AdditiveLaw
+from .errors import complete_rows, learn_errors
 
 Array = NDArray[Any]
 
@@ -116,10 +116,10 @@ class Climatology(BaseForecaster):
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
         self.targets_ = complete_rows(targets, "the targets")
         self.means_ = self.targets_.mean(axis=0)
-        rows = torch.from_numpy(self.targets_)
+        rows, _ = learn_errors(self.targets_, "bootstrap")
         self.law_ = AdditiveLaw(
             _Nothing(self.n_outputs_),
-            EmpiricalErrors(rows, torch.from_numpy(self.means_)),
+            rows,
             torch.from_numpy(self.lag_scale_),
             torch.from_numpy(self.lag_offset_),
         )

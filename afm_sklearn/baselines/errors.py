@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..law.additive import EmpiricalErrors, ErrorLaw, GaussianErrors
 from ..law.correlation import correlation_root, shrunk_correlation
+from ..law.errors import Errors, GaussianErrors
+from ..law.resampling import EmpiricalErrors
 
 Array = NDArray[Any]
 
 LAWS = ("gaussian", "bootstrap")
 
 
-def learn_errors(errors: Array, kind: str) -> tuple[ErrorLaw, Array]:
+def learn_errors(errors: Array, kind: str) -> tuple[Errors, Array]:
     """Learn the joint law of errors, the same in every row.
 
     Parameters
@@ -38,15 +39,14 @@ def learn_errors(errors: Array, kind: str) -> tuple[ErrorLaw, Array]:
     channel do not decide how much. The variances are those of the errors around zero.
     A channel that never errs gets no noise.
     """
-    if kind == "bootstrap":
-        law = EmpiricalErrors(torch.from_numpy(errors))
-        return law, errors.T @ errors / len(errors)
-    scale = np.sqrt((errors**2).mean(axis=0))
     correlation = shrunk_correlation(errors)
     root = torch.from_numpy(correlation_root(correlation))
-    return GaussianErrors(torch.from_numpy(scale), root), correlation * np.outer(
-        scale, scale
-    )
+    if kind == "bootstrap":
+        law = EmpiricalErrors(torch.from_numpy(errors), root)
+        return law, errors.T @ errors / len(errors)
+    scale = np.sqrt((errors**2).mean(axis=0))
+    covariance = correlation * np.outer(scale, scale)
+    return GaussianErrors(torch.from_numpy(scale), root), covariance
 
 
 def complete_rows(values: Array, name: str) -> Array:

@@ -1,6 +1,6 @@
 """From windows and targets to a fitted law: linear, learned, flow; what pays stays."""
 
 from .settings import BASES, FAMILY_CHOICES, Settings
-from .stages import fit_step_law
+from .stages import Fitted, fit_law
 
-__all__ = ["BASES", "FAMILY_CHOICES", "Settings", "fit_step_law"]
+__all__ = ["BASES", "FAMILY_CHOICES", "Fitted", "Settings", "fit_law"]

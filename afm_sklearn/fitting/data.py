@@ -73,7 +73,8 @@ class TrainingData:
             windows, self.x_mean, self.x_scale, self.device
         )
         self.gaps = _learn_gaps(self.store).to(self.device)
-        self.y_mean, self.y_scale = moments(y)
+        self.y_moments = moments(y)
+        self.y_mean, self.y_scale = self.y_moments
         self.could_be_counts = settings.base != "normal" and is_counts(y)
         self.family = "gaussian"
         self.target = ScaledRows(y, self.y_mean, self.y_scale, self.device)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..compute import row_parts
 from ..data.scaling import moments
 from ..law.families import FAMILIES
 from ..metrics import crps
@@ -18,7 +19,9 @@ MAX_JUDGED_ROWS = 2000
 N_DRAWS = 50
 
 
-def choose_family(data: TrainingData) -> tuple[TrainingData, LinearStage]:
+def choose_family(
+    data: TrainingData,
+) -> tuple[TrainingData, LinearStage, LinearStage | None]:
     """Fit the linear law in the family that forecasts blocks left out best.
 
     Whole numbers are not always counts: a heart rate has no spread that grows with
@@ -30,16 +33,38 @@ def choose_family(data: TrainingData) -> tuple[TrainingData, LinearStage]:
     data : TrainingData
         With the targets as the family takes them.
     stage : LinearStage
+    means : LinearStage or None
+        That of real values, whose means a pool is made of; None where it was not
+        fitted.
+
+    Raises
+    ------
+    ValueError
+        If counts are asked for and a target is none.
     """
     asked = data.settings.family
     if asked == "counts":
-        data = data.as_counts()
-        return data, fit_linear(data)
-    if asked == "gaussian" or not data.could_be_counts:
-        return data, fit_linear(data)
-    candidates = [(d, fit_linear(d)) for d in (data, data.as_counts())]
-    scores = [_score(*candidate) for candidate in candidates]
-    return candidates[int(np.argmin(scores))]
+        _check_counts(data.y)
+    if asked == "gaussian" or (asked == "auto" and not data.could_be_counts):
+        stage = fit_linear(data)
+        return data, stage, stage
+    counts = data.as_counts()
+    if asked == "counts" and data.settings.base != "auto":
+        return counts, fit_linear(counts), None
+    stages = fit_linear(data), fit_linear(counts)
+    if asked == "counts" or _score(counts, stages[1]) < _score(data, stages[0]):
+        return counts, stages[1], stages[0]
+    return data, stages[0], stages[0]
+
+
+def _check_counts(y: Array) -> None:
+    for rows in row_parts(*y.shape):
+        other = y[rows][(y[rows] < 0) | (y[rows] % 1 != 0) & ~np.isnan(y[rows])]
+        if len(other):
+            raise ValueError(
+                "family='counts' needs targets that are whole numbers >= 0, got "
+                f"{other[0]:g} in y"
+            )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from ..law.gaps import Gaps
 
 Array = NDArray[np.float64]
 
+MAX_OWN_STIMULI = 64
 MAX_FEATURES = 600  # only the newest steps beyond it, and always the newest one
 
 
@@ -45,10 +46,18 @@ class LagFeatures:
         return np.repeat(np.arange(self.n_lags, 0, -1.0), self.n_channels)
 
     def own(self, channel: int) -> NDArray[np.intp]:
-        """Features of a channel's own past and of the newest stimulus."""
-        newest = (self.n_lags - 1) * self.n_channels
+        """Features of a channel's own past and of the stimulus.
+
+        Of the whole stimulus where there is little of it, else of the newest one or
+        none.
+        """
         past = np.arange(channel, self.n_features, self.n_channels)
-        return np.append(past, newest + np.arange(self.n_lagged, self.n_channels))
+        stimulus = np.arange(self.n_lagged, self.n_channels)
+        starts = self.n_channels * np.arange(self.n_lags)
+        shown = (starts[:, None] + stimulus).ravel()
+        if len(shown) > MAX_OWN_STIMULI:
+            shown = starts[-1] + stimulus
+        return np.append(past, shown) if len(shown) <= MAX_OWN_STIMULI else past
 
     def newest(self, channel: int) -> int:
         """Feature that holds a channel's newest step."""

@@ -13,11 +13,13 @@ from ..compute import row_parts
 from ..data.blocks import block_edges
 from ..law.families import CountMixture
 from ..law.linear import LinearLaw
+from .candidates import add_simple_means
 from .data import TrainingData
 from .features import LagFeatures
 from .forecast import LinearForecast
 from .poisson import fit_poisson, log_rate_cap
-from .ridge import fit_ridge_stack
+from .ridge import fit_means
+from .rolled import RolledError
 
 N_BLOCKS = 5
 LOG_SIZES = np.linspace(-3.0, 5.0, 17)
@@ -33,10 +35,15 @@ class LinearStage:
     forecast : Tensor of shape (n, d)
         Of each row by a fit to the blocks that it is not in: what corrects it later
         sees errors as they will be.
+    features : LagFeatures
+    means : dict of str to LinearForecast
+        Linear means of which a pool can be made; of real values.
     """
 
     law: LinearLaw
     forecast: Tensor
+    features: LagFeatures
+    means: dict[str, LinearForecast]
 
 
 def fit_linear(data: TrainingData) -> LinearStage:
@@ -46,19 +53,27 @@ def fit_linear(data: TrainingData) -> LinearStage:
     c, d = data.architecture.n_channels, data.n_outputs
     law = LinearLaw(features.n_lags, c, d)
     if data.settings.base == "normal":
-        nothing = data.empty(*data.target.shape).zero_()
-        return LinearStage(law.to(data.device), nothing)
+        nothing = torch.zeros(data.target.shape, device=data.device)
+        return LinearStage(law.to(data.device), nothing, features, {})
     blocks = _blocks(data)
+    means: dict[str, LinearForecast] = {}
     if data.is_counts:
         fit = fit_poisson(features, data.target, data.usable, blocks)
         law.max_location.fill_(log_rate_cap(data.target))
     else:
-        fit = fit_ridge_stack(features, data.target, data.usable, blocks, _walk(data))
+        walk, judge = _walk(data), None
+        if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
+            judge = RolledError(data, features, blocks)
+        usable = data.usable
+        means = fit_means(features, data.target, usable, blocks, walk, judge)
+        fit = means["stack"]
     forecast = _out_of_block(data, features, fit, float(law.max_location))
     law.coef.copy_(torch.as_tensor(fit.coef))
     law.intercept.copy_(torch.as_tensor(fit.intercept))
     law.log_scale.copy_(_spread(data, forecast))
-    return LinearStage(law.to(data.device), forecast)
+    if means and data.settings.base == "auto":
+        means = add_simple_means(data, features, means)
+    return LinearStage(law.to(data.device), forecast, features, means)
 
 
 def _blocks(data: TrainingData) -> list[slice]:

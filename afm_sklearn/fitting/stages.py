@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,20 +14,47 @@ from ..compute import threads_for
 from ..data.windows import Windows
 from ..law.channels import ChannelLaws
 from ..law.flow.matching import Flow
+from ..law.pool import PoolLaw
 from ..law.step import StepLaw
 from .data import TrainingData
 from .dependence import fit_flow, held_scores, noise_factor, solver_steps
 from .family import choose_family
 from .learned import fit_learned
+from .linear import LinearStage
+from .pool import add_network, fit_pool, pooled
 from .selection import pays
 from .settings import Settings
 
 Array = NDArray[Any]
 
 
-def fit_step_law(
-    windows: Windows, y: Array, settings: Settings, previous: StepLaw | None
-) -> tuple[StepLaw, str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit returns.
+
+    Attributes
+    ----------
+    law : StepLaw or PoolLaw
+    kept : str
+        What was kept; see `AFMForecaster.base_`.
+    family : str
+        "gaussian" or "counts".
+    history : dict
+        One list of records, an epoch each, for each network trained.
+    selection : list of dict
+        A record for each candidate of the pool; empty without one.
+    """
+
+    law: StepLaw | PoolLaw
+    kept: str
+    family: str
+    history: dict[str, Any]
+    selection: list[dict[str, Any]]
+
+
+def fit_law(
+    windows: Windows, y: Array, settings: Settings, previous: Any = None
+) -> Fitted:
     """Fit the law of one step.
 
     Parameters
@@ -36,30 +65,60 @@ def fit_step_law(
         Targets; NaN where missing.
     settings : Settings
         How to fit.
-    previous : StepLaw, optional
+    previous : StepLaw or PoolLaw, optional
         A fitted law whose networks to start from.
 
     Returns
     -------
-    law : StepLaw
-    kept : str
-        "normal", "linear" or "learned", with "+flow" if there is a flow.
-    history : dict
-        One list of records, an epoch each, for each network trained.
+    Fitted
     """
     batch = 256 if settings.batch_size == "auto" else settings.batch_size
     work = batch * windows.shape[1] * windows.shape[2] * settings.hidden_dim
     with threads_for(work), torch.inference_mode(False), torch.enable_grad():
         data = TrainingData(windows, y, settings)
-        law, kept, data = _fit(data, previous)
-    return law, kept, data.history
+        return _fit(data, _networks_of(previous))
 
 
-def _fit(
-    data: TrainingData, previous: StepLaw | None
-) -> tuple[StepLaw, str, TrainingData]:
+def _networks_of(previous: Any) -> StepLaw | None:
+    """Return the law with networks in a pool, or the law itself."""
+    if isinstance(previous, PoolLaw):
+        steps = [m for m in previous.members if isinstance(m, StepLaw)]
+        return steps[-1] if steps else None
+    return previous if isinstance(previous, StepLaw) else None
+
+
+def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
+    real = data
+    data, stage, means = choose_family(data)
+    law, kept = _fit_networks(data, stage, previous)
+    if data.settings.base != "auto" or means is None:
+        return Fitted(law, kept, data.family, data.history, [])
+    keeps_counts = data.is_counts
+    pool = fit_pool(real, means, keeps_counts=keeps_counts)
+    if pool is None:
+        return Fitted(law, kept, data.family, data.history, [])
+    laws, weights, selection = pool
+    weight = 0.0
+    if kept != "linear" or keeps_counts:
+        weight = add_network(
+            real, means, pool, law, kept, keeps_counts=keeps_counts
+        )
+    whole = pooled(laws, weights)
+    if weight == 0.0:
+        return Fitted(whole, "pool", data.family, data.history, selection)
+    if weight == 1.0:
+        return Fitted(law, kept, data.family, data.history, selection)
+    log_weights = whole.log_weights + np.log1p(-weight)
+    log_weights = torch.cat([log_weights, log_weights.new_tensor([np.log(weight)])])
+    both = PoolLaw([*whole.members, law], log_weights).eval()
+    return Fitted(both, f"pool+{kept}", data.family, data.history, selection)
+
+
+def _fit_networks(
+    data: TrainingData, stage: LinearStage, previous: StepLaw | None
+) -> tuple[StepLaw, str]:
+    """Fit the linear law, networks and a flow; what does not pay is left out."""
     choose, has_held = data.settings.base == "auto", len(data.held) > 0
-    data, stage = choose_family(data)
     pool = ChannelLaws(stage.law, [], data.family).to(data.device)
     kept = "linear" if choose else data.settings.base
     if kept == "learned" or (choose and has_held):
@@ -72,14 +131,14 @@ def _fit(
     factor = noise_factor(data, pool, stage.forecast)
     plain = _law(data, pool, None, factor)
     if choose and kept == "linear":
-        return plain, kept, data
+        return plain, kept
     flow = fit_flow(data, pool, stage, factor, previous)
     if flow is None:
-        return plain, kept, data
+        return plain, kept
     law = _law(data, pool, flow, factor)
     if choose and not pays(held_scores(data, plain), held_scores(data, law)):
-        return plain, kept, data
-    return law, kept + "+flow", data
+        return plain, kept
+    return law, kept + "+flow"
 
 
 def _law(

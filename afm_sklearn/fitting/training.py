@@ -22,6 +22,7 @@ from ..law.gaps import Gaps
 
 AVERAGING = 0.99  # of the moving average of the weights
 MAX_GRADIENT = 1.0
+DIVERGED = 10.0  # above the loss of the initial weights, which is about 1
 N_WARM = 50  # optimiser steps in which the learning rate rises
 
 
@@ -158,14 +159,24 @@ class Enough(Exception):
 
 
 class KeepBest(Callback):
-    """Keep the averaged weights of the best epoch; stop when it lies too far back."""
+    """Keep the averaged weights of the best epoch; stop when it lies too far back.
 
-    def __init__(self, patience: int):
-        self.patience = patience
+    The initial weights are those of an epoch, too: what does not learn stays what it
+    corrects.
+    """
+
+    def __init__(self, patience: int, rows: Rows):
+        self.patience, self.rows = patience, rows
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start with nothing kept."""
-        self.best_, self.since_, self.state_ = math.inf, 0, None
+        """Look at the initial weights."""
+        total, n = 0.0, len(self.rows)
+        for batch in net.get_iterator(self.rows, training=False):
+            total += len(batch[0]) / n * float(net.validation_step(batch)["loss"])
+        self.start_ = self.best_ = total
+        self.since_, self.state_ = 0, None
+        if net.train_split is not None:
+            self.state_ = _averaged(net)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare the epoch with the best one so far."""
@@ -178,9 +189,13 @@ class KeepBest(Callback):
         self.since_ += 1
         if loss < self.best_:
             self.best_, self.since_ = loss, 0
-            self.state_ = copy.deepcopy(net.module_.average.module.state_dict())
+            self.state_ = _averaged(net)
         if self.since_ >= self.patience:
             raise Enough
+
+
+def _averaged(net: Any) -> dict[str, Tensor]:
+    return copy.deepcopy(net.module_.average.module.state_dict())
 
 
 @dataclass(frozen=True)
@@ -210,9 +225,9 @@ def train(
     AdamW with gradient clipping, warm-up and cosine decay; an exponential moving
     average of the weights is what is validated and kept.
     """
-    keeper = KeepBest(schedule.patience)
+    judged = training if validation is None else validation
+    keeper = KeepBest(schedule.patience, judged)
     n_total = schedule.max_epochs * -(-len(training) // schedule.batch_size)
-    n_valid = 1 if validation is None else validation.store.n_together
     net = LossNet(
         Objective(model, schedule.window_noise),
         criterion=nn.Identity,
@@ -226,7 +241,7 @@ def train(
         iterator_train__seed=schedule.seed,
         iterator_train__shuffle=True,
         iterator_valid=Batches,
-        iterator_valid__batch_size=max(schedule.batch_size, n_valid),
+        iterator_valid__batch_size=max(schedule.batch_size, judged.store.n_together),
         iterator_valid__seed=schedule.seed,
         iterator_valid__shuffle=False,
         train_split=None if validation is None else predefined_split(validation),
@@ -257,11 +272,9 @@ def train(
     except Enough:
         pass
     net.notify("on_train_end", X=training, y=None)
-    average = net.module_.average.module.state_dict()
-    best = average if keeper.state_ is None else keeper.state_
-    model.load_state_dict(best)
+    model.load_state_dict(keeper.state_ or _averaged(net))
     records = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
-    if not math.isfinite(records[-1]["train_loss"]):
+    if not records[-1]["train_loss"] < keeper.start_ + DIVERGED:
         return []
     if schedule.verbose:
         print(f"{name}: epoch {len(records)}, {records[-1]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +37,6 @@ class StepDistribution:
         How far the histories have left the training range.
     clocks : dict
         Of the flow; see `State`.
-    n_pasts : int
-        So many successive histories are equally likely pasts of one: methods other
-        than `rsample` then answer for n / n_pasts histories.
     """
 
     def __init__(
@@ -49,9 +45,8 @@ class StepDistribution:
         embedded: Sequence[Tensor],
         shift: Tensor | None,
         clocks: dict[Any, Any],
-        n_pasts: int = 1,
     ):
-        self.law, self.shift, self.clocks, self.n_pasts = law, shift, clocks, n_pasts
+        self.law, self.shift, self.clocks = law, shift, clocks
         parts = iter(embedded)
         self._forecast = law.channels.linear.location(next(parts))
         self._codes = [
@@ -60,13 +55,7 @@ class StepDistribution:
         ]
 
     def __len__(self) -> int:
-        return len(self._forecast) // self.n_pasts
-
-    def with_pasts(self, n_pasts: int) -> StepDistribution:
-        """Return the mixture over groups of so many successive histories."""
-        other = object.__new__(StepDistribution)
-        other.__dict__.update(self.__dict__, n_pasts=n_pasts)
-        return other
+        return len(self._forecast)
 
     def family(self, rows: slice = slice(None)) -> Family:
         """Return the laws of the channels of some histories, in standard units."""
@@ -139,7 +128,7 @@ class StepDistribution:
             # The mean without the flow is known, so only the difference is averaged.
             gain = family.from_normal(moved) - family.from_normal(before)
             mean = mean + gain.mean(1)
-        return self._merged(self.law.frame.to_y(mean, self.shift))
+        return self.law.frame.to_y(mean, self.shift)
 
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d) of each channel at the levels (m,).
@@ -148,30 +137,22 @@ class StepDistribution:
         same for all histories.
         """
         levels = levels.to(self._forecast)
-        frame, d = self.law.frame, self.law.frame.n_outputs
         if self.law.flow is None:
-            family = self.family()
-            if self.n_pasts > 1:
-                family = family.merged(self.n_pasts)
-            z = ndtri(levels)[None, :, None].expand(len(self), -1, d)
-            return frame.to_y(family.from_normal(z), self._first_shift())
-        _, moved = self._fixed_scores(max(64, N_FIXED // self.n_pasts))
-        if self.n_pasts > 1:
-            draws = self.family().from_normal(moved)
-            draws = draws.unflatten(0, (-1, self.n_pasts)).flatten(1, 2)
-            u = torch.quantile(draws, levels, dim=1).transpose(0, 1)
-            return frame.to_y(u, self._first_shift())
-        z = torch.quantile(moved, levels, dim=1).transpose(0, 1)
-        return frame.to_y(self.family().from_normal(z), self.shift)
+            u = self.family().quantile(levels)
+        else:
+            _, moved = self._fixed_scores(N_FIXED)
+            z = torch.quantile(moved, levels, dim=1).transpose(0, 1)
+            u = self.family().from_normal(z)
+        return self.law.frame.to_y(u, self.shift)
 
     def cdf(self, y: Tensor) -> Tensor:
         """Distribution function of each channel at y (n, d): (n, d)."""
         u = self._to_u(y)
         if self.law.flow is None:
-            return self._merged(self.family().cdf(u))
+            return self.family().cdf(u)
         _, high = self.family().normal_scores(u)
         _, moved = self._fixed_scores(N_FIXED)
-        return self._merged((moved <= high[:, None]).to(moved).mean(1))
+        return (moved <= high[:, None]).to(moved).mean(1)
 
     def _fixed_scores(self, n_points: int) -> tuple[Tensor, Tensor]:
         """Return fixed noise (n, n_points, d) before and after the flow."""
@@ -200,7 +181,7 @@ class StepDistribution:
             ratio = self._log_dependence(low, high)
             is_joint = torch.isfinite(density) & (seen.sum(1) > 0)
             density = torch.where(is_joint, density + ratio, density)
-        return self._log_merged(density)
+        return density
 
     def log_prob_by_channel(self, y: Tensor) -> Tensor:
         """Log density (n, d) of each channel alone; NaN where y is.
@@ -214,7 +195,7 @@ class StepDistribution:
         u = self._to_u(y)
         seen = torch.isfinite(u)
         density = self._log_density(self.family(), torch.where(seen, u, 0.0), seen)
-        return self._log_merged(torch.where(seen, density, torch.nan))
+        return torch.where(seen, density, torch.nan)
 
     def _log_density(self, family: Family, u: Tensor, seen: Tensor) -> Tensor:
         unit = self.law.frame.y_scale.log()
@@ -230,26 +211,10 @@ class StepDistribution:
     # -- helpers ---------------------------------------------------------------
 
     def _to_u(self, y: Tensor) -> Tensor:
-        if self.n_pasts > 1:
-            y = y.repeat_interleave(self.n_pasts, 0)
-        d = self.law.frame.n_outputs
-        if y.shape != (len(self._forecast), d):
-            raise ValueError(f"y has shape {tuple(y.shape)}, expected {(len(self), d)}")
+        expected = (len(self), self.law.frame.n_outputs)
+        if y.shape != expected:
+            raise ValueError(f"y has shape {tuple(y.shape)}, expected {expected}")
         return self.law.frame.to_u(y, self.shift).to(self._forecast)
-
-    def _first_shift(self) -> Tensor | None:
-        return None if self.shift is None else self.shift[:: self.n_pasts]
-
-    def _merged(self, values: Tensor) -> Tensor:
-        if self.n_pasts == 1:
-            return values
-        return values.unflatten(0, (-1, self.n_pasts)).mean(1)
-
-    def _log_merged(self, values: Tensor) -> Tensor:
-        if self.n_pasts == 1:
-            return values
-        groups = values.unflatten(0, (-1, self.n_pasts))
-        return torch.logsumexp(groups, 1) - math.log(self.n_pasts)
 
 
 def fixed_noise(n_points: int, d: int) -> Tensor:

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .mixture import choose_parts
+from .pool import PoolLaw
+
 
 def rollout(
     law: Any,
@@ -23,7 +26,8 @@ def rollout(
     Parameters
     ----------
     law : object with ``start``
-        Its states have ``predict``, ``advance`` and ``branch``.
+        Its states have ``predict``, ``advance`` and ``branch``. A member of a pool is
+        drawn for each trajectory, and draws it to its end.
     windows : Tensor of shape (n, L, c)
         Windows that end just before the first step, in the units of X.
     horizon, n_samples : int
@@ -38,12 +42,39 @@ def rollout(
     Tensor of shape (n, n_samples, horizon, d)
         In the units of y.
     """
-    n, state = len(windows), law.start(windows)
+    n = len(windows)
+    if not isinstance(law, PoolLaw):
+        counts = torch.full((n,), n_samples, device=windows.device)
+        paths = _histories(law, windows, horizon, counts, stimulus, generator)
+        return paths.unflatten(0, (n, n_samples))
+    chosen = choose_parts(law.log_weights, n, n_samples, generator)
+    shape = n, n_samples, horizon, law.frame.n_outputs
+    out = torch.empty(shape, dtype=torch.float64, device=windows.device)
+    for k, member in enumerate(law.members):
+        own = chosen == k
+        if bool(own.any()):
+            counts = own.sum(1)
+            paths = _histories(member, windows, horizon, counts, stimulus, generator)
+            out[own] = paths
+    return out
+
+
+def _histories(
+    law: Any,
+    windows: Tensor,
+    horizon: int,
+    counts: Tensor,
+    stimulus: Tensor | None,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Draw `counts` (n,) trajectories of each window: (sum of counts, horizon, d)."""
+    n, most, state = len(windows), int(counts.max()), law.start(windows)
     shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
-    y = state.predict(shown[0]).rsample(n_samples, generator=generator).flatten(0, 1)
-    rows = torch.arange(n, device=y.device).repeat_interleave(n_samples)
-    state, steps = state.branch(rows), [y]
+    y = state.predict(shown[0]).rsample(most, generator=generator)
+    is_asked = torch.arange(most, device=y.device) < counts[:, None]
+    rows = torch.arange(n, device=y.device).repeat_interleave(counts)
+    state, steps = state.branch(rows), [y[is_asked]]
     for before, now in pairwise(shown):
         state = state.advance(steps[-1], before)
         steps.append(state.predict(now).rsample(1, generator=generator)[:, 0])
-    return torch.stack(steps, 1).unflatten(0, (n, n_samples))
+    return torch.stack(steps, 1)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-from .distribution import StepDistribution
 
 if TYPE_CHECKING:
-    from .step import StepLaw
+    from .law import Law
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class State:
 
     Attributes
     ----------
-    law : StepLaw
+    law : Law
     known : Tensor of shape (w, L, c)
         Standardised windows without gaps; later steps of the activity are zero.
     missing : Tensor of shape (w, L, c) or None
@@ -41,7 +40,7 @@ class State:
         What the time does to the velocity of the flow, the same for all steps.
     """
 
-    law: StepLaw
+    law: Law
     known: Tensor
     missing: Tensor | None
     shift: Tensor | None
@@ -53,7 +52,7 @@ class State:
     def __len__(self) -> int:
         return len(self.later)
 
-    def predict(self, stimulus: Tensor | None = None) -> StepDistribution:
+    def predict(self, stimulus: Tensor | None = None) -> Any:
         """Return the distribution of the next step.
 
         Parameters
@@ -64,8 +63,9 @@ class State:
 
         Returns
         -------
-        StepDistribution
-            Of n histories.
+        distribution
+            Of n histories, with ``rsample``, ``mean``, ``quantile``, ``cdf``,
+            ``log_prob`` and ``log_prob_by_channel``.
         """
         known = self._at(stimulus)
         parts = self.law.embed(known, self.missing)
@@ -74,7 +74,7 @@ class State:
         if self.later.shape[1]:
             added = self.law.embed_later(self.later)
             parts = [a + b for a, b in zip(parts, added, strict=True)]
-        return StepDistribution(self.law, parts, self._own_shift(), self.clocks)
+        return self.law.distribution(parts, self._own_shift(), self.clocks)
 
     def advance(self, y: Tensor, stimulus: Tensor | None = None) -> Self:
         """Return the state one step later.

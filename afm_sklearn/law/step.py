@@ -7,22 +7,22 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .channels import ChannelLaws
-from .distribution import N_FIXED
+from .distribution import N_FIXED, StepDistribution
 from .flow.matching import Flow
 from .flow.solvers import Velocity, integrate
 from .frame import Frame
 from .gaps import Gaps
+from .law import Law
 from .initial import build_blank
 from .linear import LinearLaw
 from .networks.architecture import Architecture
 from .networks.encoders import HistoryEncoder
-from .state import State
 
 
-class StepLaw(nn.Module):
+class StepLaw(Law):
     """p(activity of the next step | window): start, predict, advance.
 
     Parameters
@@ -48,11 +48,6 @@ class StepLaw(nn.Module):
     ----------
     factor : Tensor of shape (d, d)
         Lower triangular root of the correlation of the noise.
-
-    Notes
-    -----
-    A law computes in the precision of its parameters; `double` gives the same law in
-    double precision.
 
     Examples
     --------
@@ -87,8 +82,8 @@ class StepLaw(nn.Module):
         architecture: Architecture | None = None,
         is_correlated: bool = False,
     ):
-        super().__init__()
-        self.frame, self.gaps, self.channels, self.flow = frame, gaps, channels, flow
+        super().__init__(frame, gaps)
+        self.channels, self.flow = channels, flow
         self.solver, self.n_steps = solver, n_steps
         self.architecture, self.is_correlated = architecture, is_correlated
         self.register_buffer(
@@ -96,78 +91,6 @@ class StepLaw(nn.Module):
         )
         lengths = [encoder.length for encoder in self.encoders()]
         self.reach = max([channels.linear.n_lags, *lengths])
-
-    # -- the four lines --------------------------------------------------------
-
-    def start(self, windows: Tensor) -> State:
-        """Encode what is known.
-
-        Parameters
-        ----------
-        windows : Tensor of shape (n, L, c)
-            In the units of X, each ending just before the step to predict; what was
-            not observed (NaN) is taken for what is expected there.
-
-        Returns
-        -------
-        State
-        """
-        frame = self.frame
-        if windows.ndim != 3 or windows.shape[2] != frame.n_channels:
-            raise ValueError(
-                f"windows have shape {tuple(windows.shape)}, expected "
-                f"(n, L, {frame.n_channels})"
-            )
-        shift = frame.shift(windows)
-        x = frame.standardize(windows[:, -self.reach :], shift).to(self.factor)
-        if x.shape[1] < self.reach:
-            pad = x.new_full((len(x), self.reach - x.shape[1], x.shape[2]), torch.nan)
-            x = torch.cat([pad, x], 1)
-        known, missing = self.gaps.fill(x)
-        later = known.new_empty(len(known), 0, frame.n_outputs)
-        return State(self, known, missing, shift, None, later)
-
-    def complete(
-        self, windows: Tensor, n_pasts: int, generator: torch.Generator | None
-    ) -> Tensor:
-        """Draw what was not observed in windows.
-
-        A forecast from windows with gaps is the mixture of those from their possible
-        pasts, so that its spread grows with what is missing.
-
-        Parameters
-        ----------
-        windows : Tensor of shape (n, L, c)
-            In the units of X; NaN where not observed.
-        n_pasts : int
-            Draws a window.
-        generator : torch.Generator or None
-            Source of the noise. None takes fixed antithetic noise, the same for each
-            window.
-
-        Returns
-        -------
-        Tensor of shape (n * n_pasts, L, c)
-            Without gaps, the pasts of a window one after the other.
-        """
-        frame, (n, length, c) = self.frame, windows.shape
-        shift = frame.shift(windows)
-        x = frame.standardize(windows, shift).repeat_interleave(n_pasts, 0)
-        if generator is None:
-            fixed = torch.Generator().manual_seed(0)
-            half = torch.randn(
-                -(-n_pasts // 2), length, c, generator=fixed, dtype=torch.float64
-            )
-            noise = torch.cat([half, -half])[:n_pasts].repeat(n, 1, 1)
-        else:
-            noise = x.new_empty(x.shape).normal_(generator=generator)
-        raw = self.gaps.draw(x, noise.to(x)) * frame.x_scale + frame.x_mean
-        if shift is not None:
-            rest = shift.new_zeros(n, c - frame.n_outputs)
-            moved = torch.cat([shift, rest], 1).repeat_interleave(n_pasts, 0)
-            raw = raw + moved[:, None]
-        given = windows.repeat_interleave(n_pasts, 0).to(raw)
-        return torch.where(torch.isnan(given), raw, given)
 
     def config(self) -> dict[str, Any]:
         """Return all but the tensors, as plain JSON types."""
@@ -183,6 +106,7 @@ class StepLaw(nn.Module):
             )
         ]
         return {
+            "kind": "step",
             "frame": self.frame.config(),
             "family": self.channels.family,
             "n_lags": self.channels.linear.n_lags,
@@ -244,26 +168,20 @@ class StepLaw(nn.Module):
         )
         return law.requires_grad_(False).eval()
 
-    def with_solver(self, solver: str, n_steps: int) -> StepLaw:
+    def with_solver(self, solver: str, n_steps: int | None) -> StepLaw:
         """Return the same law, its flow integrated in another way."""
         law = copy.copy(self)
-        law.solver, law.n_steps = solver, n_steps
+        law.solver = solver
+        law.n_steps = self.n_steps if n_steps is None else n_steps
         return law
 
-    def in_double(self) -> StepLaw:
-        """Return the same law in double precision; this one stays as it is."""
-        twin = StepLaw.from_config(self.config())
-        state = {name: values.double() for name, values in self.state_dict().items()}
-        twin.load_state_dict(state, assign=True)
-        return twin
+    def distribution(
+        self, embedded: Sequence[Tensor], shift: Tensor | None, clocks: dict[Any, Any]
+    ) -> StepDistribution:
+        """Return the distribution of the next step of histories; see `State`."""
+        return StepDistribution(self, embedded, shift, clocks)
 
-    # -- what states and distributions ask for ----------------------------------
-
-    @property
-    def n_stimuli(self) -> int:
-        """Stimulus channels; 0 where the channels of X are not lagged targets."""
-        frame = self.frame
-        return frame.n_channels - frame.n_outputs if frame.is_autoregressive else 0
+    # -- what distributions ask for ---------------------------------------------
 
     @property
     def width(self) -> int:
@@ -276,14 +194,6 @@ class StepLaw(nn.Module):
     def answer_width(self) -> int:
         """Draws that a mean or a quantile needs, about."""
         return 1 if self.flow is None else N_FIXED
-
-    def check_autoregressive(self) -> None:
-        """Refuse to advance where the channels of X are not the lagged targets."""
-        if not self.frame.is_autoregressive:
-            raise ValueError(
-                "the channels of the windows are not the lagged targets: the law "
-                "cannot advance"
-            )
 
     def encoders(self) -> list[HistoryEncoder]:
         """Return the encoders of the networks, that of the flow last."""

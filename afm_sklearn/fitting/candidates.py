@@ -1,0 +1,219 @@
+"""The laws that a pool may be made of: linear means, and what they leave open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from ..law.correlation import correlation_root, shrunk_correlation
+from ..law.errors import Errors, GaussianErrors
+from ..law.linear import LinearLaw
+from ..law.resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
+from ..law.residual import ResidualLaw
+from .data import TrainingData
+from .features import LagFeatures
+from .forecast import LinearForecast
+from .origins import spread_rows
+
+Array = NDArray[Any]
+
+MAX_ROWS = 4000  # of training, that errors are resampled from
+MAX_ANALOGS = 1000
+ROWS_IN_BIN, MAX_BINS = 40, 24
+
+# What is made of each mean; "values" resample what followed, others the errors.
+KINDS = {
+    "climate": ("empirical",),
+    "walk": ("empirical",),
+    "own": (
+        "gaussian",
+        "empirical",
+        "binned values",
+        "binned",
+        "analog",
+        "analog values",
+    ),
+    "stack": ("gaussian", "empirical", "binned values", "binned", "analog"),
+    "rolled": ("gaussian", "empirical", "binned"),
+}
+# Draws of these are values that were seen: counts stay counts.
+COUNT_KINDS = {
+    "climate": ("empirical",),
+    "own": ("binned values", "analog values"),
+    "stack": ("binned values",),
+    "rolled": ("binned values",),
+}
+
+
+@dataclass
+class Sample:
+    """Rows of training from which errors are learnt.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m,)
+    targets : ndarray of shape (m, d)
+        In standard units, complete.
+    forecasts : dict of str to ndarray of shape (m, d)
+        Of each mean, by fits without the block of the row.
+    """
+
+    rows: Array
+    targets: Array
+    forecasts: dict[str, Array]
+
+    def outside(self, block: slice | None) -> Sample:
+        """Return the rows that are not in a block."""
+        if block is None:
+            return self
+        keep = (self.rows < block.start) | (self.rows >= block.stop)
+        return Sample(
+            self.rows[keep],
+            self.targets[keep],
+            {name: values[keep] for name, values in self.forecasts.items()},
+        )
+
+
+def add_simple_means(
+    data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
+) -> dict[str, LinearForecast]:
+    """Add the mean itself ("climate"), and the last value ("walk")."""
+    some = means["stack"]
+    n_blocks, (p, d) = len(some.blocks), some.coef.shape
+    zero = np.zeros((p, d)), np.zeros(d)
+    simple = {"climate": zero}
+    if data.settings.is_autoregressive:
+        last = np.zeros((p, d))
+        scale = data.settings.lag_scale
+        slope = scale * data.x_scale[:d] / data.y_scale
+        last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
+        level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
+        simple["walk"] = last, level / data.y_scale
+    return means | {
+        name: LinearForecast(
+            coef, intercept, some.blocks, [coef] * n_blocks, [intercept] * n_blocks
+        )
+        for name, (coef, intercept) in simple.items()
+    }
+
+
+def take_sample(
+    data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
+) -> Sample:
+    """Forecast some rows of each block by the fits that left the block out."""
+    seen = np.isfinite(data.y).all(1) & data.complete
+    rows = spread_rows(np.flatnonzero(seen), MAX_ROWS)
+    shape = len(rows), data.n_outputs
+    targets = data.target[data.index(rows)].cpu().double().numpy()
+    forecasts = {name: np.empty(shape) for name in means}
+    blocks = means["stack"].blocks
+    for k, block in enumerate(blocks):
+        here = np.flatnonzero((rows >= block.start) & (rows < block.stop))
+        done = 0
+        for part, F in features.chunks(rows[here]):
+            at = here[done : done + len(part)]
+            f = F.double().numpy()
+            for name, mean in means.items():
+                ahead = f @ mean.block_coefs[k] + mean.block_intercepts[k]
+                forecasts[name][at] = ahead
+            done += len(part)
+    return Sample(rows, targets, forecasts)
+
+
+def candidates(
+    data: TrainingData,
+    features: LagFeatures,
+    means: dict[str, LinearForecast],
+    sample: Sample,
+    left_out: int | None,
+    *,
+    keeps_counts: bool,
+) -> dict[str, ResidualLaw]:
+    """Build the candidates, by fits to all rows or to those outside of a block."""
+    kinds = COUNT_KINDS if keeps_counts else KINDS
+    block = None if left_out is None else means["stack"].blocks[left_out]
+    sample = sample.outside(block)
+    frame, laws = data.frame().to(data.device), {}
+    for name, mean in means.items():
+        if name not in kinds:
+            continue
+        linear = LinearLaw(features.n_lags, features.n_channels, data.n_outputs)
+        is_whole = left_out is None
+        coef = mean.coef if is_whole else mean.block_coefs[left_out]
+        intercept = mean.intercept if is_whole else mean.block_intercepts[left_out]
+        linear.coef.copy_(torch.as_tensor(coef))
+        linear.intercept.copy_(torch.as_tensor(intercept))
+        for kind in kinds[name]:
+            errors = learn(kind, sample.forecasts[name], sample.targets)
+            law = ResidualLaw(frame, data.gaps, linear, errors).to(data.device)
+            laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
+    return laws
+
+
+def learn(kind: str, forecasts: Array, targets: Array) -> Errors:
+    """Learn the law of a step around its forecast.
+
+    Parameters
+    ----------
+    kind : str
+        A kind named in `KINDS`.
+    forecasts, targets : arrays of shape (m, d)
+        Honest forecasts, and what followed.
+    """
+    errors = targets - forecasts
+    root = _single(correlation_root(shrunk_correlation(errors)))
+    if kind == "gaussian":
+        return GaussianErrors(_single(np.sqrt((errors**2).mean(0))), root)
+    if kind == "empirical":
+        return EmpiricalErrors(_single(errors), root)
+    is_relative = not kind.endswith("values")
+    values = errors if is_relative else targets
+    if kind.startswith("analog"):
+        rows = spread_rows(np.arange(len(values)), MAX_ANALOGS)
+        near = max(1, min(len(rows), round(2 * np.sqrt(len(rows)))))
+        known = _single(forecasts[rows]), _single(values[rows])
+        return AnalogErrors(*known, root, near, is_relative)
+    return _bins(forecasts, values, is_relative)
+
+
+def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
+    """Sort rows into bins of like forecasts, channel by channel."""
+    m, d = values.shape
+    n_bins = int(np.clip(m // ROWS_IN_BIN, 1, MAX_BINS))
+    edges_of_rows = np.linspace(0, m, n_bins + 1).round().astype(int)
+    size = int(np.diff(edges_of_rows).max())
+    edges = np.empty((d, n_bins - 1))
+    table = np.empty((d, n_bins, size))
+    ranks = np.empty((m, d), np.int32)
+    chance = np.random.default_rng(0).random((m, d))  # between equal values
+    for j in range(d):
+        order = np.lexsort((chance[:, j], forecasts[:, j]))
+        ordered = forecasts[order, j]
+        middle = edges_of_rows[1:-1]
+        edges[j] = 0.5 * (ordered[middle - 1] + ordered[middle])
+        for b, (start, stop) in enumerate(
+            zip(edges_of_rows[:-1], edges_of_rows[1:], strict=True)
+        ):
+            rows = order[start:stop]
+            inside = rows[np.lexsort((chance[rows, j], values[rows, j]))]
+            share = (np.arange(size) + 0.5) / size
+            table[j, b] = values[inside[(share * len(inside)).astype(int)], j]
+            ranks[inside, j] = (np.arange(len(inside)) + 0.5) / len(inside) * size
+    scores = ndtri((ranks + 0.5) / size)
+    root = correlation_root(shrunk_correlation(scores))
+    return BinnedErrors(
+        _single(edges),
+        _single(table),
+        torch.from_numpy(ranks),
+        _single(root),
+        is_relative,
+    )
+
+
+def _single(values: Array) -> torch.Tensor:
+    return torch.as_tensor(np.ascontiguousarray(values)).float()

@@ -1,0 +1,90 @@
+"""Rows of the training data from which trajectories can be drawn and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .data import TrainingData
+
+Array = NDArray[Any]
+
+MAX_CHECKED = 4000  # rows between which links are looked at
+
+
+def spread_rows(rows: Array, n: int) -> Array:
+    """Take about n of the rows, evenly spaced.
+
+    Examples
+    --------
+    >>> spread_rows(np.arange(10), 3)
+    array([1, 5, 8])
+    """
+    if len(rows) <= n:
+        return rows
+    return rows[((np.arange(n) + 0.5) * len(rows) / n).astype(int)]
+
+
+def origins(
+    data: TrainingData, rows: Array, horizon: int, n: int
+) -> NDArray[np.intp]:
+    """Find about n rows that start `horizon` observed steps of one run.
+
+    Parameters
+    ----------
+    data : TrainingData
+    rows : array of int
+        Consecutive rows among which to look; trajectories end inside.
+    horizon, n : int
+        Steps, and rows wanted.
+
+    Returns
+    -------
+    array of int
+        Fewer, or none, where there are not so many.
+    """
+    rows = rows[: max(0, len(rows) - horizon + 1)]
+    rows = spread_rows(rows[data.usable[rows]], MAX_CHECKED)
+    if not len(rows):
+        return rows
+    is_start = np.zeros(len(data.y) + 1, bool)
+    is_start[data.starts] = True
+    ahead = rows[:, None] + np.arange(horizon)
+    good = ~is_start[ahead[:, 1:]].any(1)
+    good &= np.isfinite(data.y[ahead]).any(2).all(1)
+    good &= _linked(data, ahead[:, :-1].ravel()).reshape(len(rows), -1).all(1)
+    return spread_rows(rows[good], n)
+
+
+def _linked(data: TrainingData, rows: Array) -> Array:
+    """Whether the newest lags of the row after each one are its targets."""
+    if not len(rows):
+        return np.ones(0, bool)
+    s, d = data.settings, data.n_outputs
+    at = data.index(rows + 1)
+    newest = data.store.newest(1)[at][:, 0, :d].cpu().double().numpy()
+    lags = newest * data.x_scale[:d] + data.x_mean[:d]
+    apart = np.abs(lags * s.lag_scale + s.lag_offset - data.y[rows])
+    _, spread = data.y_moments
+    with np.errstate(invalid="ignore"):
+        return ~(apart > 1e-3 * spread).any(1)
+
+
+def windows_at(data: TrainingData, rows: Array) -> torch.Tensor:
+    """Windows (k, L, c) of rows, in the units of X."""
+    x = data.store[data.index(rows)].double()
+    scale, mean = (torch.as_tensor(v).to(x) for v in (data.x_scale, data.x_mean))
+    return x * scale + mean
+
+
+def stimulus_at(data: TrainingData, rows: Array) -> torch.Tensor | None:
+    """Stimulus (..., s) of rows (...), in the units of X; None where there is none."""
+    d = data.n_outputs
+    if not data.settings.is_autoregressive or data.store.steps.shape[1] == d:
+        return None
+    newest = data.store.newest(1)[data.index(rows.ravel())][:, 0, d:].double()
+    scale, mean = (torch.as_tensor(v[d:]).to(newest) for v in (data.x_scale, data.x_mean))
+    return (newest * scale + mean).unflatten(0, rows.shape)

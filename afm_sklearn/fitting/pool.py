@@ -1,0 +1,240 @@
+"""The pool: candidates judged by trajectories of blocks that they did not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..law.pool import PoolLaw
+from ..law.residual import ResidualLaw
+from ..law.rollout import rollout
+from ..law.step import StepLaw
+from .candidates import candidates, take_sample
+from .data import TrainingData
+from .linear import LinearStage
+from .origins import origins, spread_rows, stimulus_at, windows_at
+from .weights import Score, best_weights
+
+Array = NDArray[Any]
+
+HORIZON = 16
+N_SAMPLES = 40
+N_STEP_ROWS = 60  # of a block, from which the next step alone is drawn
+N_ORIGINS = 12  # of a block, from which trajectories are drawn
+N_HELD_ORIGINS = 48  # of the rows that networks did not see
+MIN_CASES = 8
+MIN_SAMPLE = 40  # rows to learn errors from
+WORK = 1e9  # multiplications of a member in a block that trajectories may take
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What candidates are judged on.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n,)
+        Rows whose next step is drawn.
+    starts : ndarray of shape (k,)
+        Rows from which trajectories are drawn.
+    horizon : int
+        Their steps; 0 where there are none.
+    """
+
+    rows: Array
+    starts: Array
+    horizon: int
+
+
+def cases_among(data: TrainingData, rows: Array, n_rows: int, n_starts: int) -> Cases:
+    """Choose cases among consecutive rows, with a horizon that they allow."""
+    steps = spread_rows(rows[data.usable[rows]], n_rows)
+    if data.settings.is_autoregressive:
+        work = n_starts * N_SAMPLES * HORIZON * data.n_outputs**2
+        n_starts = max(3, int(n_starts * min(1.0, WORK / work)))
+        for horizon in (HORIZON, 8, 4, 2):
+            starts = origins(data, rows, horizon, n_starts)
+            if len(starts) >= min(n_starts, 3):
+                return Cases(steps, starts, horizon)
+    return Cases(steps, rows[:0], 0)
+
+
+@torch.inference_mode()
+def draws_of(
+    data: TrainingData, law: Any, cases: Cases, seed: int
+) -> tuple[Array, Array]:
+    """Draw the next step (n, S, d) and trajectories (k, S, h, d), in standard units."""
+    generator = torch.Generator(data.device).manual_seed(seed)
+    mean, scale = data.y_moments
+    p = law.start(windows_at(data, cases.rows)).predict()
+    step = p.rsample(N_SAMPLES, generator=generator).cpu().numpy()
+    paths = np.empty((0, N_SAMPLES, 0, data.n_outputs))
+    if cases.horizon:
+        ahead = cases.starts[:, None] + np.arange(cases.horizon)
+        paths = rollout(
+            law,
+            windows_at(data, cases.starts),
+            cases.horizon,
+            N_SAMPLES,
+            stimulus=stimulus_at(data, ahead),
+            generator=generator,
+        )
+        paths = ((paths.cpu().numpy() - mean) / scale).astype(np.float32)
+    return ((step - mean) / scale).astype(np.float32), paths
+
+
+def scores_of(
+    data: TrainingData, cases: Cases, draws: list[tuple[Array, Array]]
+) -> dict[str, Score]:
+    """Scores of laws by name, each as heavy as the others in the choice."""
+    mean, scale = data.y_moments
+    y = (data.y[cases.rows] - mean) / scale
+    step = [one for one, _ in draws]
+    scores = {"crps": Score(step, y, False), "energy": Score(step, y, True)}
+    if cases.horizon:
+        ahead = cases.starts[:, None] + np.arange(cases.horizon)
+        y = (data.y[ahead] - mean) / scale
+        paths = [path for _, path in draws]
+        near = min(8, cases.horizon)
+        scores["trajectory"] = Score([x[:, :, :near] for x in paths], y[:, :near], True)
+        for lead in sorted({near, cases.horizon}):
+            at = [x[:, :, lead - 1] for x in paths]
+            scores[f"crps at {lead}"] = Score(at, y[:, lead - 1], False)
+    return scores
+
+
+def fit_pool(
+    data: TrainingData, stage: LinearStage, *, keeps_counts: bool
+) -> tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]] | None:
+    """Weigh the candidates by all blocks, each held out in turn.
+
+    Returns
+    -------
+    laws : dict of str to ResidualLaw
+        Candidates fitted on all rows.
+    weights : array of shape (m,)
+    selection : list of dict
+        A record a candidate.
+    None
+        Where there is too little to learn from.
+    """
+    sample = take_sample(data, stage.features, stage.means)
+    blocks = stage.means["stack"].blocks
+    if len(blocks) < 2 or len(sample.rows) < MIN_SAMPLE:
+        return None
+    parts: list[tuple[Cases, list[tuple[Array, Array]]]] = []
+    names: list[str] = []
+    for k, block in enumerate(blocks):
+        laws = candidates(
+            data, stage.features, stage.means, sample, k, keeps_counts=keeps_counts
+        )
+        names = list(laws)
+        rows = np.arange(block.start, block.stop)
+        cases = cases_among(data, rows, N_STEP_ROWS, N_ORIGINS)
+        if len(cases.rows):
+            seeds = range(len(laws) * k, len(laws) * (k + 1))
+            drawn = [
+                draws_of(data, law, cases, seed)
+                for law, seed in zip(laws.values(), seeds, strict=True)
+            ]
+            parts.append((cases, drawn))
+    cases, draws = _joined(parts, len(names))
+    if len(cases.rows) < MIN_CASES:
+        return None
+    scores = scores_of(data, cases, draws)
+    weights = _weigh(scores)
+    whole = candidates(
+        data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
+    )
+    return whole, weights, _records(names, weights, scores)
+
+
+def _joined(
+    parts: list[tuple[Cases, list[tuple[Array, Array]]]], n_laws: int
+) -> tuple[Cases, list[tuple[Array, Array]]]:
+    """Join the cases of all blocks, with trajectories as long as all have them."""
+    horizons = [cases.horizon for cases, _ in parts if cases.horizon]
+    horizon = min(horizons, default=0)
+    rows = [cases.rows for cases, _ in parts] or [np.empty(0, int)]
+    starts = [c.starts for c, _ in parts if c.horizon] or [np.empty(0, int)]
+    draws = []
+    for k in range(n_laws):
+        step = np.concatenate([drawn[k][0] for _, drawn in parts])
+        paths = [
+            drawn[k][1][:, :, :horizon] for cases, drawn in parts if cases.horizon
+        ]
+        draws.append((step, np.concatenate(paths) if paths else step[:0, :, None]))
+    return Cases(np.concatenate(rows), np.concatenate(starts), horizon), draws
+
+
+def _weigh(scores: dict[str, Score]) -> Array:
+    to_y = np.mean([score.to_y for score in scores.values()], 0)
+    between = np.mean([score.between for score in scores.values()], 0)
+    return best_weights(to_y, between)
+
+
+def _records(
+    names: list[str], weights: Array, scores: dict[str, Score]
+) -> list[dict[str, Any]]:
+    """One record a candidate: its weight, and its scores with standard errors."""
+    records = []
+    for k, name in enumerate(names):
+        record: dict[str, Any] = {"candidate": name, "weight": float(weights[k])}
+        for label, score in scores.items():
+            single = score.single[k]
+            record[label] = float(single.mean())
+            error = single.std(ddof=1) / np.sqrt(len(single)) if len(single) > 1 else 0
+            record[f"{label}, standard error"] = float(error)
+        records.append(record)
+    return records
+
+
+def add_network(
+    data: TrainingData,
+    stage: LinearStage,
+    pool: tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]],
+    law: StepLaw,
+    name: str,
+    *,
+    keeps_counts: bool,
+) -> float:
+    """Weight of a law with networks beside the pool, by rows that both did not see.
+
+    The held rows end the recording; the pool is that of fits without its last block.
+    """
+    laws, weights, selection = pool
+    blocks = stage.means["stack"].blocks
+    sample = take_sample(data, stage.features, stage.means)
+    without = candidates(
+        data,
+        stage.features,
+        stage.means,
+        sample,
+        len(blocks) - 1,
+        keeps_counts=keeps_counts,
+    )
+    rows = data.held[data.held >= blocks[-1].start]
+    cases = cases_among(data, rows, 4 * N_STEP_ROWS, N_HELD_ORIGINS)
+    if len(cases.rows) < MIN_CASES:
+        return 0.0
+    rest = pooled(without, weights)
+    seed = data.settings.seed
+    draws = [draws_of(data, rest, cases, seed), draws_of(data, law, cases, seed + 1)]
+    scores = scores_of(data, cases, draws)
+    weight = float(_weigh(scores)[1])
+    for record in selection:
+        record["weight"] *= 1 - weight
+    selection += _records(["pool", name], np.array([1 - weight, weight]), scores)
+    return weight
+
+
+def pooled(laws: dict[str, ResidualLaw], weights: Array) -> PoolLaw:
+    """Return the pool of the laws that have a weight."""
+    kept = [law for law, w in zip(laws.values(), weights, strict=True) if w > 0]
+    log_weights = torch.as_tensor(np.log(weights[weights > 0])).float()
+    device = kept[0].device
+    return PoolLaw(kept, log_weights.to(device)).to(device).eval()

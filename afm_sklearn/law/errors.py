@@ -1,0 +1,174 @@
+"""Laws of what a forecast leaves open: errors around a location, joint over channels.
+
+All map standard normal noise to draws around locations. Gaussian errors have closed
+forms. The others resample what happened in training: whole rows, so that channels
+keep their dependence, exact zeros and lattices.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.special import ndtr, ndtri
+
+from .dependence import log_copula
+from .normal import MAX_SCORE
+
+LOG_TWO_PI = math.log(2 * math.pi)
+MIN_BANDWIDTH = 1e-3  # relative to the spread
+
+
+class Errors(nn.Module, ABC):
+    """The law of a step around a location (n, d)."""
+
+    @abstractmethod
+    def draw(self, location: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+
+    @abstractmethod
+    def mean(self, location: Tensor) -> Tensor:
+        """Mean of each channel (n, d)."""
+
+    @abstractmethod
+    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d) at the levels (m,)."""
+
+    @abstractmethod
+    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
+        """Distribution function of each channel at y (n, d)."""
+
+    @abstractmethod
+    def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
+        """Joint log density (n,) of y (n, d); NaN is marginalised."""
+
+    @abstractmethod
+    def log_prob_by_channel(self, location: Tensor, y: Tensor) -> Tensor:
+        """Log density (n, d) of each channel alone."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return the kind and its sizes, as plain JSON types."""
+
+
+class GaussianErrors(Errors):
+    """y = location + e with e ~ N(0, S).
+
+    Parameters
+    ----------
+    scale : Tensor of shape (d,)
+        Standard deviations.
+    root : Tensor of shape (d, d)
+        Lower triangular root of the correlations.
+    """
+
+    scale: Tensor
+    root: Tensor
+
+    def __init__(self, scale: Tensor, root: Tensor):
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("root", root)
+
+    def draw(self, location: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        return location[:, None] + noise @ (self.scale[:, None] * self.root).T
+
+    def mean(self, location: Tensor) -> Tensor:
+        """Return the location."""
+        return location
+
+    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d) at the levels (m,)."""
+        return location[:, None] + ndtri(levels)[:, None] * self.scale
+
+    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
+        """Distribution function of each channel at y (n, d)."""
+        return ndtr((y - location) / self.scale)
+
+    def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
+        """Joint log density (n,) of y (n, d); NaN is marginalised."""
+        silent = (self.scale == 0).nonzero()[:, 0].tolist()
+        if silent:
+            raise ValueError(
+                f"channels {silent} had no error in fit: a Gaussian without variance "
+                "has no density"
+            )
+        alone = self.log_prob_by_channel(location, y)
+        scores = (y - location) / self.scale
+        return alone.nansum(1) + log_copula(self.root, scores)
+
+    def log_prob_by_channel(self, location: Tensor, y: Tensor) -> Tensor:
+        """Log density (n, d) of each channel alone."""
+        unit = (y - location) / self.scale
+        return -0.5 * (unit.square() + LOG_TWO_PI) - self.scale.log()
+
+    def config(self) -> dict[str, Any]:
+        """Return the kind and its sizes."""
+        return {"kind": "gaussian", "d": len(self.scale)}
+
+
+class Resampled(Errors):
+    """A law whose channels take one of a few values, each as likely as any other.
+
+    Densities are those of the values smoothed by Gaussians (Silverman's bandwidth),
+    with the dependence of a Gaussian copula.
+
+    Attributes
+    ----------
+    root : Tensor of shape (d, d)
+        Lower triangular root of the correlation between channels.
+    """
+
+    root: Tensor
+
+    @abstractmethod
+    def atoms(self, location: Tensor) -> Tensor:
+        """Return the values (n, s, d) that the channels may take."""
+
+    def mean(self, location: Tensor) -> Tensor:
+        """Mean of each channel (n, d)."""
+        return self.atoms(location).mean(1)
+
+    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d): values that are taken, not points between them."""
+        ordered = self.atoms(location).sort(1).values
+        size = ordered.shape[1]
+        at = (levels * size - 1e-9).ceil().long().clamp(1, size) - 1
+        return ordered[:, at]
+
+    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
+        """Distribution function of each channel at y (n, d)."""
+        return (self.atoms(location) <= y[:, None]).to(y).mean(1)
+
+    def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
+        """Joint log density (n,) of y (n, d); NaN is marginalised."""
+        unit, bandwidth = self._unit(location, y)
+        below = ndtr(unit).mean(1).clamp(1e-12, 1 - 1e-12)
+        scores = ndtri(below).clamp(-MAX_SCORE, MAX_SCORE)
+        alone = _smooth_log_density(unit, bandwidth)
+        return alone.nansum(1) + log_copula(self.root, scores)
+
+    def log_prob_by_channel(self, location: Tensor, y: Tensor) -> Tensor:
+        """Log density (n, d) of each channel alone."""
+        return _smooth_log_density(*self._unit(location, y))
+
+    def _unit(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances (n, s, d) to the atoms in bandwidths, and these (n, d)."""
+        atoms = self.atoms(location)
+        spread = atoms.std(1, correction=0).clamp(min=MIN_BANDWIDTH)
+        bandwidth = 1.06 * spread * atoms.shape[1] ** -0.2
+        return (y[:, None] - atoms) / bandwidth[:, None], bandwidth
+
+
+def _smooth_log_density(unit: Tensor, bandwidth: Tensor) -> Tensor:
+    kernel = -0.5 * (unit.square() + LOG_TWO_PI)
+    return torch.logsumexp(kernel, 1) - math.log(unit.shape[1]) - bandwidth.log()
+
+
+def picked_rows(noise: Tensor, m: int) -> Tensor:
+    """Pick one of m rows by the first entry of each noise (..., d)."""
+    return (ndtr(noise[..., 0].double()) * m).long().clamp(max=m - 1)

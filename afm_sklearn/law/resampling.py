@@ -1,0 +1,201 @@
+"""Errors that resample what happened in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import Resampled, picked_rows
+
+MAX_ATOMS = 256  # values of a channel that stand for all
+
+
+class EmpiricalErrors(Resampled):
+    """y = location + e with e one of the rows, each as likely as any other.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (m, d)
+    root : Tensor of shape (d, d)
+        Root of their correlation.
+    """
+
+    rows: Tensor
+
+    def __init__(self, rows: Tensor, root: Tensor):
+        super().__init__()
+        self.register_buffer("rows", rows)
+        self.register_buffer("root", root)
+
+    def draw(self, location: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        return location[:, None] + self.rows[picked_rows(noise, len(self.rows))]
+
+    def mean(self, location: Tensor) -> Tensor:
+        """Mean of each channel (n, d)."""
+        return location + self.rows.mean(0)
+
+    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d): values that are taken, not points between them."""
+        return location[:, None] + _quantiles(self.rows.sort(0).values, levels)
+
+    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
+        """Distribution function of each channel at y (n, d)."""
+        ordered = self.rows.T.contiguous().sort(1).values
+        errors = (y - location).T.contiguous()
+        count = torch.searchsorted(ordered, errors, right=True)
+        return (count.T / len(self.rows)).to(y)
+
+    def atoms(self, location: Tensor) -> Tensor:
+        """Return values (n, s, d), evenly spaced among all where there are many."""
+        ordered = self.rows.sort(0).values
+        step = max(1, len(ordered) // MAX_ATOMS)
+        return location[:, None] + ordered[step // 2 :: step]
+
+    def config(self) -> dict[str, Any]:
+        """Return the kind and its sizes."""
+        m, d = self.rows.shape
+        return {"kind": "empirical", "m": m, "d": d}
+
+
+class BinnedErrors(Resampled):
+    """A channel takes one of the values it took where forecasts were alike.
+
+    Training rows are sorted by their forecast, channel by channel, into bins of as
+    many rows. A draw picks a training row, and each channel takes the value of that
+    row's rank from the bin of the present forecast: with the dependence of whole
+    rows, and with whatever zeros, skew and spread the forecast brings.
+
+    Parameters
+    ----------
+    edges : Tensor of shape (d, n_bins - 1)
+        Forecasts between bins.
+    table : Tensor of shape (d, n_bins, s)
+        Values in each bin, in order.
+    ranks : Tensor of int, shape (m, d)
+        Rank of each training row in its bin, from 0 to s - 1.
+    root : Tensor of shape (d, d)
+        Root of the correlation of the ranks' normal scores.
+    is_relative : bool
+        Whether the values are errors around the location.
+    """
+
+    edges: Tensor
+    table: Tensor
+    ranks: Tensor
+
+    def __init__(
+        self,
+        edges: Tensor,
+        table: Tensor,
+        ranks: Tensor,
+        root: Tensor,
+        is_relative: bool,
+    ):
+        super().__init__()
+        self.is_relative = is_relative
+        self.register_buffer("edges", edges)
+        self.register_buffer("table", table)
+        self.register_buffer("ranks", ranks)
+        self.register_buffer("root", root)
+
+    def draw(self, location: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        ranks = self.ranks[picked_rows(noise, len(self.ranks))].long()
+        size = self.table.shape[2]
+        first = self._bins(location)[:, None] * size
+        values = self.table.flatten()[first + ranks]
+        return values + location[:, None] if self.is_relative else values
+
+    def atoms(self, location: Tensor) -> Tensor:
+        """Return the values (n, s, d) in the bins of the locations."""
+        values = self.table.flatten(0, 1)[self._bins(location)].transpose(1, 2)
+        return values + location[:, None] if self.is_relative else values
+
+    def _bins(self, location: Tensor) -> Tensor:
+        """Return the bin of each location (n, d), counted over all channels."""
+        at = torch.searchsorted(self.edges, location.T.contiguous()).T
+        d, n_bins, _ = self.table.shape
+        return at + n_bins * torch.arange(d, device=at.device)
+
+    def config(self) -> dict[str, Any]:
+        """Return the kind and its sizes."""
+        d, n_bins, size = self.table.shape
+        return {
+            "kind": "binned",
+            "m": len(self.ranks),
+            "d": d,
+            "n_bins": n_bins,
+            "size": size,
+            "is_relative": self.is_relative,
+        }
+
+
+class AnalogErrors(Resampled):
+    """What followed when the forecast of all channels was most like the present one.
+
+    Parameters
+    ----------
+    forecasts : Tensor of shape (m, d)
+        Forecasts of training rows.
+    values : Tensor of shape (m, d)
+        What followed, or the errors.
+    root : Tensor of shape (d, d)
+        Root of the correlation of the errors.
+    n_neighbors : int
+        Rows among which one is picked.
+    is_relative : bool
+        Whether the values are errors around the location.
+    """
+
+    forecasts: Tensor
+    values: Tensor
+
+    def __init__(
+        self,
+        forecasts: Tensor,
+        values: Tensor,
+        root: Tensor,
+        n_neighbors: int,
+        is_relative: bool,
+    ):
+        super().__init__()
+        self.n_neighbors, self.is_relative = n_neighbors, is_relative
+        self.register_buffer("forecasts", forecasts)
+        self.register_buffer("values", values)
+        self.register_buffer("root", root)
+
+    def draw(self, location: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        near = self._nearest(location)
+        values = self.values[near.gather(1, picked_rows(noise, self.n_neighbors))]
+        return values + location[:, None] if self.is_relative else values
+
+    def atoms(self, location: Tensor) -> Tensor:
+        """Return the values (n, s, d) of the nearest rows."""
+        values = self.values[self._nearest(location)]
+        return values + location[:, None] if self.is_relative else values
+
+    def _nearest(self, location: Tensor) -> Tensor:
+        distance = torch.cdist(location, self.forecasts)
+        return distance.topk(self.n_neighbors, largest=False).indices
+
+    def config(self) -> dict[str, Any]:
+        """Return the kind and its sizes."""
+        m, d = self.values.shape
+        return {
+            "kind": "analog",
+            "m": m,
+            "d": d,
+            "n_neighbors": self.n_neighbors,
+            "is_relative": self.is_relative,
+        }
+
+
+def _quantiles(ordered: Tensor, levels: Tensor) -> Tensor:
+    """Values (m, d) of ordered rows (s, d) at levels (m,)."""
+    size = len(ordered)
+    at = (levels * size - 1e-9).ceil().long().clamp(1, size) - 1
+    return ordered[at]

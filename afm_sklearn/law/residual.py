@@ -1,0 +1,159 @@
+"""Laws of a linear forecast and what it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .additive import AdditiveDistribution
+from .errors import Errors, GaussianErrors
+from .frame import Frame
+from .gaps import Gaps
+from .law import Law
+from .linear import LinearLaw
+from .resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
+
+
+class ResidualLaw(Law):
+    """A linear forecast of the mean, and a law of the step around it.
+
+    Parameters
+    ----------
+    frame : Frame
+        Units of windows and targets.
+    gaps : Gaps
+        What is expected where nothing was observed.
+    linear : LinearLaw
+        The forecast, in standard units.
+    errors : Errors
+        The law around it, in standard units.
+    """
+
+    def __init__(self, frame: Frame, gaps: Gaps, linear: LinearLaw, errors: Errors):
+        super().__init__(frame, gaps)
+        self.linear, self.errors = linear, errors
+        self.reach = linear.n_lags
+
+    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
+        """Return the location of standardised windows, which is affine in them."""
+        return [self.linear.embed(x)]
+
+    def embed_later(self, steps: Tensor) -> list[Tensor]:
+        """Return what the newest steps (n, h, d) add to it, where they were zero."""
+        return [self.linear.embed_drawn(steps)]
+
+    def distribution(
+        self, embedded: Sequence[Tensor], shift: Tensor | None, clocks: dict[Any, Any]
+    ) -> FramedDistribution:
+        """Return the distribution of the next step of histories; see `State`."""
+        own = AdditiveDistribution(embedded[0], self.errors)
+        return FramedDistribution(own, self.frame, shift)
+
+    def config(self) -> dict[str, Any]:
+        """Return all but the tensors, as plain JSON types."""
+        return {
+            "kind": "residual",
+            "frame": self.frame.config(),
+            "n_lags": self.linear.n_lags,
+            "errors": self.errors.config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ResidualLaw:
+        """Build a law whose tensors `load_state_dict` then fills."""
+        frame = Frame(**config["frame"])
+        c, d = frame.n_channels, frame.n_outputs
+        linear = LinearLaw(config["n_lags"], c, d)
+        return cls(frame, Gaps(c), linear, blank_errors(config["errors"]))
+
+    @property
+    def width(self) -> int:
+        """Numbers that a draw needs in memory, about."""
+        return 2 * self.frame.n_outputs
+
+    @property
+    def answer_width(self) -> int:
+        """Draws that a mean or a quantile needs, about."""
+        return 1 if isinstance(self.errors, GaussianErrors) else 256
+
+
+class FramedDistribution:
+    """A distribution in standard units, that answers in the units of y.
+
+    Parameters
+    ----------
+    own : distribution
+        In standard units.
+    frame : Frame
+    shift : Tensor of shape (n, d) or None
+        How far the histories have left the training range.
+    """
+
+    def __init__(self, own: AdditiveDistribution, frame: Frame, shift: Tensor | None):
+        self.own, self.frame, self.shift = own, frame, shift
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean (n, d)."""
+        return self.frame.to_y(self.own.mean, self.shift)
+
+    def rsample(
+        self,
+        n_samples: int = 1,
+        *,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Draws (n, n_samples, d)."""
+        u = self.own.rsample(n_samples, generator=generator, noise=noise)
+        return self.frame.to_y(u, self.shift)
+
+    def quantile(self, levels: Tensor) -> Tensor:
+        """Quantiles (n, m, d)."""
+        u = self.own.quantile(levels.to(self.own.location))
+        return self.frame.to_y(u, self.shift)
+
+    def cdf(self, y: Tensor) -> Tensor:
+        """Distribution function of each channel (n, d)."""
+        return self.own.cdf(self._to_u(y))
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Joint log density (n,)."""
+        unit = torch.where(torch.isnan(y), 0.0, self.frame.y_scale.log()).sum(1)
+        return self.own.log_prob(self._to_u(y)) - unit
+
+    def log_prob_by_channel(self, y: Tensor) -> Tensor:
+        """Log density of each channel alone (n, d)."""
+        return self.own.log_prob_by_channel(self._to_u(y)) - self.frame.y_scale.log()
+
+    def _to_u(self, y: Tensor) -> Tensor:
+        return self.frame.to_u(y, self.shift).to(self.own.location)
+
+
+def blank_errors(config: dict[str, Any]) -> Errors:
+    """Build a law of errors whose tensors a state then fills."""
+    d = config["d"]
+    root = torch.eye(d, dtype=torch.float32)
+    if config["kind"] == "gaussian":
+        return GaussianErrors(torch.ones_like(root[0]), root)
+    rows = root.new_zeros(config["m"], d)
+    if config["kind"] == "empirical":
+        return EmpiricalErrors(rows, root)
+    if config["kind"] == "analog":
+        return AnalogErrors(
+            rows, rows.clone(), root, config["n_neighbors"], config["is_relative"]
+        )
+    n_bins, size = config["n_bins"], config["size"]
+    return BinnedErrors(
+        root.new_zeros(d, n_bins - 1),
+        root.new_zeros(d, n_bins, size),
+        torch.zeros(config["m"], d, dtype=torch.int32),
+        root,
+        config["is_relative"],
+    )

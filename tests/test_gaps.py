@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+from afm_sklearn.law.gaps import Gaps
+
+NAN = float("nan")
+MEMORY = (0.9, -0.6, 0.0)
+PATTERNS = {
+    "between": [2, 3],
+    "newest": [5, 6],
+    "oldest": [0, 1, 2],
+    "all": list(range(7)),
+    "several": [0, 2, 3, 6],
+}
+
+
+def _gaps(memory=MEMORY, root=None):
+    gaps = Gaps(len(memory))
+    gaps.memory.copy_(torch.tensor(memory))
+    if root is not None:
+        gaps.root.copy_(torch.as_tensor(root))
+    return gaps.double()
+
+
+def _windows(lost, n=1, channels=3):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 7, channels, generator=generator, dtype=torch.float64)
+    x[:, lost] = NAN
+    return x.expand(n, -1, -1).clone()
+
+
+def _conditional(memory, x, lost):
+    """Mean and covariance of lost steps of an AR(1) process, given the others."""
+    steps = np.arange(len(x))
+    # memory to the power of the lag, also for a memory of zero
+    covariance = np.power(float(memory), np.abs(steps[:, None] - steps))
+    known = np.setdiff1d(steps, lost)
+    across = covariance[np.ix_(lost, known)]
+    weights = across @ np.linalg.inv(covariance[np.ix_(known, known)])
+    return weights @ x[known], covariance[np.ix_(lost, lost)] - weights @ across.T
+
+
+@pytest.mark.parametrize("lost", PATTERNS.values(), ids=PATTERNS)
+def test_gaps_are_filled_with_their_conditional_mean(lost):
+    x = _windows(lost)
+    filled, missing = _gaps().fill(x)
+    for channel, memory in enumerate(MEMORY):
+        mean, _ = _conditional(memory, x[0, :, channel].numpy(), lost)
+        np.testing.assert_allclose(filled[0, lost, channel], mean, atol=1e-6)
+    torch.testing.assert_close(missing, torch.isnan(x).double())
+    known = ~torch.isnan(x)
+    assert torch.equal(filled[known], x[known])
+
+
+@pytest.mark.parametrize("lost", PATTERNS.values(), ids=PATTERNS)
+def test_draws_have_the_conditional_law(lost):
+    n = 40_000
+    x = _windows(lost, n)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    drawn = _gaps().draw(x, noise)
+    assert torch.isfinite(drawn).all()
+    for channel, memory in enumerate(MEMORY):
+        mean, covariance = _conditional(memory, x[0, :, channel].numpy(), lost)
+        found = drawn[:, lost, channel].numpy()
+        np.testing.assert_allclose(found.mean(0), mean, atol=0.03)
+        np.testing.assert_allclose(
+            np.cov(found.T).reshape(covariance.shape), covariance, atol=0.03
+        )
+    known = ~torch.isnan(x)
+    assert torch.equal(drawn[known], x[known])
+
+
+def test_draws_share_the_correlation_between_channels():
+    root = np.linalg.cholesky(np.array([[1.0, 0.8], [0.8, 1.0]]))
+    x = _windows([5, 6], 40_000, channels=2)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    drawn = _gaps((0.5, 0.5), root).draw(x, noise)
+    for step in (5, 6):
+        assert np.corrcoef(drawn[:, step].T.numpy())[0, 1] == pytest.approx(0.8, abs=0.02)
+
+
+def test_windows_without_gaps_stay_as_they_are():
+    x = _windows([])
+    filled, missing = _gaps().fill(x)
+    assert filled is x and missing is None
+    assert torch.equal(_gaps().draw(x, torch.ones_like(x)), x)
+
+
+def test_no_argument_is_overwritten():
+    x, noise = _windows([2]), torch.ones(1, 7, 3, dtype=torch.float64)
+    before = x.clone(), noise.clone()
+    _gaps().fill(x)
+    _gaps().draw(x, noise)
+    torch.testing.assert_close(x, before[0], equal_nan=True)
+    assert torch.equal(noise, before[1])
+
+
+@pytest.mark.parametrize("memory", [1.0, -1.0, 0.0])
+def test_extreme_memories_give_finite_numbers(memory):
+    for lost in PATTERNS.values():
+        x = _windows(lost)
+        gaps = _gaps((memory,) * 3)
+        assert torch.isfinite(gaps.fill(x)[0]).all()
+        assert torch.isfinite(gaps.draw(x, torch.ones_like(x))).all()
+
+
+def test_known_steps_pass_gradients_on():
+    x = _windows([2])
+    known = torch.nan_to_num(x).requires_grad_()
+    gap = torch.isnan(x)
+    filled, _ = _gaps().fill(torch.where(gap, NAN, known))
+    filled[0, 2, 0].backward()
+    assert known.grad is not None
+    gradient = known.grad[0, :, 0]
+    assert (gradient[[1, 3]] > 0.1).all() and torch.isfinite(gradient).all()
