@@ -18,10 +18,10 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from .checks import check_integer, seed_from
+from .checks import check_integer, outer_level, seed_from
 from .compute import budget, row_parts
 from .exceptions import OutOfDistributionWarning
-from .inputs import InputChecks, without_wild_cells
+from .inputs import InputChecks, without_artefacts
 from .law.mixture import Merged
 from .law.rollout import rollout
 
@@ -85,8 +85,9 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
         windows = fitted._check_X(X, reset=True)
         targets = fitted._check_y(y, len(windows))
         fitted._one_dim = targets.ndim == 1
-        targets = without_wild_cells("y", targets.reshape(len(windows), -1))
+        targets = targets.reshape(len(windows), -1)
         fitted.n_outputs_ = targets.shape[1]
+        windows, targets = without_artefacts(windows, targets)
         fitted._find_lags(windows, targets)
         seed = seed_from(self.random_state)
         fitted._fit(windows, targets, seed)
@@ -414,7 +415,7 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
                 f"{n_out} of {n} windows lie outside the range of the training data, "
                 f"most of them in channel {int(count.argmax())}",
                 OutOfDistributionWarning,
-                stacklevel=4,
+                stacklevel=outer_level(),
             )
 
     # -- tensors ---------------------------------------------------------------

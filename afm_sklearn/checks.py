@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral
 from typing import Any
 
@@ -23,12 +24,13 @@ def check_finite(
     """Refuse infinities, and numbers close to them, a few rows at a time."""
     for rows in row_parts(len(values), max(1, values[:1].size)):
         part = values[rows]
-        assert_all_finite(
-            part,
-            allow_nan=allow_nan,
-            estimator_name=type(estimator).__name__,
-            input_name=name,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # of a sum of large numbers
+            assert_all_finite(
+                part,
+                allow_nan=allow_nan,
+                estimator_name=type(estimator).__name__,
+                input_name=name,
+            )
         largest = float(np.nan_to_num(np.abs(part)).max(initial=0.0))
         if largest > LARGEST:
             raise ValueError(
@@ -53,3 +55,12 @@ def seed_from(random_state: Any) -> int:
             f"None, got {random_state!r}"
         ) from error
     return int(generator.randint(2**31 - 1))
+
+
+def outer_level() -> int:
+    """Return the ``stacklevel`` of a warning for who called into the package."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -13,9 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .base import Array, BaseForecaster
 from .compute import infer_device
-from .data.windows import Windows
 from .fitting import BASES, FAMILY_CHOICES, Settings, fit_law
-from .inputs import without_wild_cells
 from .law.flow.paths import PATHS
 from .law.flow.solvers import SOLVERS
 from .law.networks.encoders import HISTORY_ENCODERS
@@ -223,12 +221,6 @@ class AFMForecaster(BaseForecaster):
         self.verbose = verbose
 
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
-        if not isinstance(windows, Windows):
-            windows = Windows.from_array(windows)
-        windows = windows.compact()  # of a fold: the steps of others are not ours
-        rows = without_wild_cells("X", windows.rows)
-        if rows is not windows.rows:
-            windows = Windows(rows, windows.starts, windows.length)
         settings = Settings(
             **{name: getattr(self, name) for name in Settings.names()},
             is_autoregressive=self.autoregressive_,

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .checks import check_finite
+from .checks import check_finite, outer_level
 from .compute import row_parts
 from .data.labels import find_column
 from .data.lags import find_lag_map
@@ -229,25 +229,48 @@ class InputChecks(BaseEstimator):
         return stimulus if s else None
 
 
-def without_wild_cells(name: str, values: Array) -> Array:
-    """Return values (n, c) with wild cells taken for missing; warn of them."""
-    rows, columns = wild_cells(values)
-    if not len(rows):
-        return values
+def without_artefacts(windows: Any, targets: Array) -> tuple[Windows, Array]:
+    """Take wild cells of windows (n, L, c) and targets (n, d) for missing.
+
+    Warns of them by name. The windows hold no steps but their own.
+    """
+    windows = Windows.from_array(windows).compact()
+    rows, columns = wild_cells(windows.rows)
+    if len(rows):
+        holder, step = _position(windows, rows)
+        _warn_of_cells("X", [holder, step, columns], windows.rows[rows, columns])
+        steps = windows.rows.copy()
+        steps[rows, columns] = np.nan
+        windows = Windows(steps, windows.starts, windows.length)
+    rows, columns = wild_cells(targets)
+    if len(rows):
+        _warn_of_cells("y", [rows, columns], targets[rows, columns])
+        targets = targets.copy()
+        targets[rows, columns] = np.nan
+    return windows, targets
+
+
+def _position(windows: Windows, rows: Array) -> tuple[Array, Array]:
+    """Find a window that holds each row, as its newest step where there is one."""
+    order = np.argsort(windows.starts, kind="stable")
+    first = windows.starts[order]
+    at = np.searchsorted(first, rows - windows.length + 1)
+    at = np.minimum(at, len(first) - 1)
+    return order[at], rows - first[at]
+
+
+def _warn_of_cells(name: str, position: list[Array], values: Array) -> None:
+    index = np.column_stack(position)[:N_NAMED].tolist()
     cells = ", ".join(
-        f"{name}[{row}, {column}] = {values[row, column]:g}"
-        for row, column in list(zip(rows, columns, strict=True))[:N_NAMED]
+        f"{name}{at} = {value:g}" for at, value in zip(index, values, strict=False)
     )
-    more = f" and {len(rows) - N_NAMED} more" if len(rows) > N_NAMED else ""
+    more = f" and {len(values) - N_NAMED} more" if len(values) > N_NAMED else ""
     warnings.warn(
-        f"{cells}{more}: more than 100 times farther from the median of the column "
+        f"{cells}{more}: more than 100 times farther from the median of the channel "
         "than all other values, taken for missing",
         UserWarning,
-        stacklevel=2,
+        stacklevel=outer_level(),
     )
-    values = values.copy()
-    values[rows, columns] = np.nan
-    return values
 
 
 def _refuse_own_targets(newest: Array, targets: Array) -> None:

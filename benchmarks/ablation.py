@@ -18,10 +18,8 @@ import torch
 from recordings import NAMES, load
 
 from afm_sklearn import AFMForecaster
-from afm_sklearn.fitting import _data, _dependence, _learned, _linear
-from afm_sklearn.linear import poisson, ridge
-from afm_sklearn.networks import encoders
-from afm_sklearn.networks.marginal import MarginalNetwork
+from afm_sklearn.fitting import dependence, learned, linear, poisson, ridge, stages
+from afm_sklearn.law.networks import encoders
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("Lorenz", "alice", "spiking")
@@ -30,12 +28,12 @@ LINEAR, NEWEST, WINDOW = range(3)  # members of the pool, in its order
 
 def pool_without(member):
     """Weigh the other members of the pool alone."""
-    weigh = _learned.pool_weights
+    weigh = learned.pool_weights
 
     def weights(log_densities):
         return np.insert(weigh(np.delete(log_densities, member, 1)), member, 0.0)
 
-    return _learned, "pool_weights", weights
+    return learned, "pool_weights", weights
 
 
 def best_member(log_densities):
@@ -48,20 +46,25 @@ def equal_weights(log_densities):
     return np.full(log_densities.shape[1], 1.0 / log_densities.shape[1])
 
 
-def mean_anchor(features, y, usable, blocks, walk):
+def mean_anchor(features, y, usable, blocks, walk, judge):
     """Shrink the ridge regressions towards the mean alone."""
-    return ridge.fit_ridge_stack(features, y, usable, blocks, None)
+    return ridge.fit_means(features, y, usable, blocks, None, judge)
 
 
-def ignored(value):
-    """An attribute that stays as it is, whatever is assigned."""
-    return property(lambda self: value, lambda self, other: None)
+def free_mean(data, stage, names, pool):
+    """Let the network of the window change the mean, whether that pays or not."""
+    return pool, *learned._weigh(data, stage, pool)
+
+
+def no_pool(data, means, *, keeps_counts):
+    """Leave the choice to the rows that networks did not see."""
+    return None
 
 
 # Name: arguments of the constructor, overrides (module, name, value).
 ABLATIONS = {
     "default": ({}, []),
-    "linear forecast alone": ({"validation_fraction": 0.0}, []),
+    "no networks": ({"validation_fraction": 0.0}, []),
     "linear forecast and flow": ({"base": "linear"}, []),
     "flow kept whatever the held-back rows say": ({"base": "learned"}, []),
     "linear path": ({"path": "linear"}, []),
@@ -74,13 +77,13 @@ ABLATIONS = {
     "no linear forecast in the pool": ({}, [pool_without(LINEAR)]),
     "no network of the newest step": ({}, [pool_without(NEWEST)]),
     "no network of the window": ({}, [pool_without(WINDOW)]),
-    "best member, no pool": ({}, [(_learned, "pool_weights", best_member)]),
-    "equal weights in the pool": ({}, [(_learned, "pool_weights", equal_weights)]),
+    "best member, no pool": ({}, [(learned, "pool_weights", best_member)]),
+    "equal weights in the pool": ({}, [(learned, "pool_weights", equal_weights)]),
     "mean of the window network free": (
         {},
-        [(MarginalNetwork, "keeps_mean", ignored(False))],
+        [(learned, "_best_pool", free_mean)],
     ),
-    "one component a channel": ({}, [(_learned, "N_COMPONENTS", 1)]),
+    "one component a channel": ({}, [(learned, "N_COMPONENTS", 1)]),
     "no lag decay in the networks": ({}, [(encoders, "LAG_DECAY", 0.0)]),
     "no lag decay in the linear forecast": (
         {},
@@ -88,12 +91,13 @@ ABLATIONS = {
     ),
     "ridge shrunk to the mean, no other anchor": (
         {},
-        [(_linear, "fit_ridge_stack", mean_anchor)],
+        [(linear, "fit_means", mean_anchor)],
     ),
-    "counts as real values": ({}, [(_data, "is_counts", lambda y: False)]),
+    "counts as real values": ({"family": "gaussian"}, []),
+    "no pool of trajectories": ({}, [(stages, "fit_pool", no_pool)]),
     "independent channels": (
         {},
-        [(_dependence, "shrunk_correlation", lambda scores: np.eye(scores.shape[1]))],
+        [(dependence, "shrunk_correlation", lambda scores: np.eye(scores.shape[1]))],
     ),
 }
 

@@ -78,17 +78,18 @@ def assess(name, model, recording, seed, *, fit=True, ahead=True):
     energy score of whole trajectories, "crps sum" is theirs as GluonTS has it, "crps
     by lead" and "coverage" (horizon,) are of each lead time. Coverage is that of the
     randomised `pit`: intervals of discrete draws cover too often however good they are.
+    Seconds are those of the processor.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     length = window_length(name, recording.X.shape[1])
     X, y = recording.train
     if fit:
         model.fit(X[:, -length:], y)
-    fitted = time.perf_counter()
+    fitted = time.process_time()
     X, y = recording.test
     X, y = X[:, -length:], y / recording.scale
     draws = model.sample(X, N_SAMPLES, random_state=seed) / recording.scale
-    drawn = time.perf_counter()
+    drawn = time.process_time()
     out = {
         "crps": np.nanmean(crps(y, draws), axis=1),
         "energy": energy_score(y, draws),

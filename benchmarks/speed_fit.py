@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,43 +14,61 @@ from speed_bar import Bar, interleaved, seconds
 from torch import Tensor, nn
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix, neg_crps_scorer
+from afm_sklearn.data.store import WindowStore
+from afm_sklearn.data.windows import Windows
 from afm_sklearn.datasets import make_double_well, make_linear_var
-from afm_sklearn.history import Standardizer, WindowStore
-from afm_sklearn.marginals import GaussianMixture
-from afm_sklearn.net import Objective, Rows, Schedule, train
-from afm_sklearn.networks.architecture import Architecture
-from afm_sklearn.networks.marginal import MarginalNetwork
+from afm_sklearn.fitting.learned import ChannelLoss
+from afm_sklearn.fitting.training import (
+    AVERAGING,
+    MAX_GRADIENT,
+    N_WARM,
+    Rows,
+    Schedule,
+    train,
+)
+from afm_sklearn.law.gaps import Gaps
+from afm_sklearn.law.initial import build
+from afm_sklearn.law.networks.architecture import Architecture
 
 N_ROWS, LENGTH, N_CHANNELS = 7000, 10, 20
 N_HELD, N_EPOCHS = 1000, 3
-LR, WEIGHT_DECAY, KEEP, CLIP = 2e-3, 1e-2, 0.99, 1.0
+LR, WEIGHT_DECAY = 2e-3, 1e-2
 
 
 def training_loop() -> Iterator[Bar]:
     """One epoch of the skorch loop against one written by hand."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(N_ROWS + LENGTH, N_CHANNELS, generator=generator)
-    store = WindowStore(rows, torch.arange(N_ROWS), LENGTH)
-    y, forecast = rows[LENGTH:], torch.zeros(N_ROWS, N_CHANNELS)
-    standardizer = Standardizer(torch.zeros(N_CHANNELS), torch.ones(N_CHANNELS))
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((N_ROWS + LENGTH, N_CHANNELS), np.float32)
+    zero, one = np.zeros(N_CHANNELS), np.ones(N_CHANNELS)
+    windows = Windows(rows, np.arange(N_ROWS), LENGTH)
+    store, gaps = WindowStore.from_windows(windows, zero, one), Gaps(N_CHANNELS)
+    y = torch.from_numpy(rows[LENGTH:])
+    forecast = torch.zeros(N_ROWS, N_CHANNELS)
     index = torch.arange(N_ROWS)
-    training = Rows(store, index[:-N_HELD], [y, forecast])
-    held = Rows(store, index[-N_HELD:], [y, forecast])
-    torch.manual_seed(0)
-    fresh = _network()
-    windows = standardizer(store[index], False)[0]  # by hand: once, and all in memory
+    training = Rows(store, gaps, index[:-N_HELD], [y, forecast])
+    held = Rows(store, gaps, index[-N_HELD:], [y, forecast])
+    fresh = _model()
+    in_memory = store[index]  # by hand: gathered and looked through once
 
     for batch_size in (64, 256, 1024):
         schedule = Schedule(
-            N_EPOCHS, batch_size, LR, WEIGHT_DECAY, 0.0, N_EPOCHS, True, 0, 0
+            max_epochs=N_EPOCHS,
+            batch_size=batch_size,
+            lr=LR,
+            weight_decay=WEIGHT_DECAY,
+            window_noise=0.0,
+            patience=N_EPOCHS,
+            seed=0,
+            verbose=0,
         )
 
         def ours(schedule: Schedule = schedule) -> None:
-            objective = Objective(standardizer, copy.deepcopy(fresh))
-            train(objective, training, held, schedule, torch.device("cpu"))
+            model = copy.deepcopy(fresh)
+            train("network", model, training, held, schedule, torch.device("cpu"))
 
         def by_hand(batch_size: int = batch_size) -> None:
-            _train_by_hand(copy.deepcopy(fresh), windows, y, forecast, batch_size)
+            columns = in_memory, y, forecast
+            _train_by_hand(copy.deepcopy(fresh), columns, batch_size)
 
         a, b = interleaved(ours, by_hand)
         yield Bar(
@@ -62,7 +80,7 @@ def training_loop() -> Iterator[Bar]:
         )
 
 
-def _network() -> MarginalNetwork:
+def _model() -> ChannelLoss:
     architecture = Architecture(
         encoder="mlp",
         length=LENGTH,
@@ -74,42 +92,49 @@ def _network() -> MarginalNetwork:
         hidden_dim=128,
         n_layers=2,
     )
+    generator = torch.Generator().manual_seed(0)
+    network = build(
+        lambda: architecture.marginal_network("window", 3, False), generator
+    )
     unit = torch.ones(N_CHANNELS)
-    return MarginalNetwork(architecture, GaussianMixture(), unit, unit.log(), 3)
+    network.start_from(unit, unit.log(), torch.zeros(N_CHANNELS))
+    return ChannelLoss(network, "gaussian")
 
 
 def _train_by_hand(
-    network: nn.Module, x: Tensor, y: Tensor, forecast: Tensor, batch_size: int
+    model: ChannelLoss, columns: Sequence[Tensor], batch_size: int
 ) -> None:
-    """The same arithmetic: AdamW, clipping, average of the weights, validation."""
-    network.train()
-    average = copy.deepcopy(network).requires_grad_(False)
-    own, sources = list(average.parameters()), list(network.parameters())
+    """Take the steps of `train` one by one, in plain torch."""
+    average = copy.deepcopy(model).requires_grad_(False)
+    own, sources = list(average.parameters()), list(model.parameters())
     optimizer = torch.optim.AdamW(sources, LR, weight_decay=WEIGHT_DECAY, fused=True)
-    generator, n = torch.Generator().manual_seed(0), len(x) - N_HELD
-    n_steps, step, best = N_EPOCHS * -(-n // batch_size), 0, math.inf
-    held = slice(n, None)
+    generator, n = torch.Generator().manual_seed(0), len(columns[0]) - N_HELD
+    n_total, step, best = N_EPOCHS * -(-n // batch_size), 0, math.inf
+
+    def loss(network: ChannelLoss, rows: Tensor | slice) -> Tensor:
+        x, *others = (column[rows] for column in columns)
+        return network.loss(x, None, *others, generator=generator)
+
     for _ in range(N_EPOCHS):
         for rows in torch.randperm(n, generator=generator).split(batch_size):
-            warm = min(1.0, (step + 1) / min(50, max(1, n_steps // 10)))
-            rate = 0.5 * (1 + math.cos(math.pi * step / n_steps))
-            optimizer.param_groups[0]["lr"] = LR * warm * (0.05 + 0.95 * rate)
+            # The rate rises for some steps, then falls along half a cosine.
+            warm = min(1.0, (step + 1) / min(N_WARM, max(1, n_total // 10)))
+            fall = 0.5 * (1 + math.cos(math.pi * step / n_total))
+            optimizer.param_groups[0]["lr"] = LR * warm * (0.05 + 0.95 * fall)
             optimizer.zero_grad(set_to_none=True)
-            loss = network.loss(x[rows], None, y[rows], forecast[rows], generator)
-            loss.backward()
-            nn.utils.clip_grad_norm_(sources, CLIP)
+            loss(model, rows).backward()
+            nn.utils.clip_grad_norm_(sources, MAX_GRADIENT)
             optimizer.step()
             step += 1
             with torch.no_grad():
-                keep = min(KEEP, step / (step + 10))
-                torch._foreach_lerp_(own, sources, 1 - keep)
+                torch._foreach_lerp_(
+                    own, sources, 1 - min(AVERAGING, step / (step + 10))
+                )
         with torch.no_grad():
-            loss = float(
-                average.loss(x[held], None, y[held], forecast[held], generator)
-            )
-        if loss < best:
-            best = loss
-            copy.deepcopy(average.state_dict())
+            validated = float(loss(average, slice(n, None)))
+        if validated < best:
+            best, kept = validated, copy.deepcopy(average.state_dict())
+    model.load_state_dict(kept)
 
 
 def time_to_answer() -> Iterator[Bar]:

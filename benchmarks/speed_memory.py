@@ -27,7 +27,7 @@ def memory() -> Iterator[Bar]:
             found["peak"],
             "MiB",
             recording,
-            at_most=3.0 if n_runs == 1 else 3.0 + LENGTH,  # several runs: written out
+            at_most=3.0 if n_runs == 1 else 4.0,
             note=f"peak over the recording; {found['window']:.0f} MiB of it windows; "
             f"{found['seconds']:.0f} s",
         )

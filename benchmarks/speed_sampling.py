@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from speed_bar import Bar, seconds
+from speed_bar import Bar, interleaved, seconds
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
-from afm_sklearn.step_law import StepLaw
+from afm_sklearn.law import StepLaw
 
 D, LENGTH, N_STIMULI, HORIZON, N_SAMPLES = 1000, 22, 100, 8, 100
 EULER_STEPS = 50
@@ -34,7 +34,7 @@ def _model(d: int, length: int, n_stimuli: int, n_rows: int = 300) -> tuple:
 def trajectories() -> Iterator[Bar]:
     """Against the textbook sampler, and as a share of the peak of matmul."""
     model, X = _model(D, LENGTH, N_STIMULI)
-    peak = _matmul_peak()
+    law, peak = model.law_, _matmul_peak()
     rng = np.random.default_rng(1)
     # The cost of Euler steps is the same for each: a few are run, and scaled.
     for n, n_run, repeats in ((1, 5, 5), (8, 1, 3)):
@@ -49,7 +49,7 @@ def trajectories() -> Iterator[Bar]:
         ours()
         took = float(np.median([seconds(ours) for _ in range(repeats)]))
         at, stimulus = torch.tensor(windows), torch.tensor(future)
-        textbook = seconds(lambda a=at, s=stimulus, k=n_run: _textbook(model, a, s, k))
+        textbook = seconds(lambda a=at, s=stimulus, k=n_run: _textbook(law, a, s, k))
         yield Bar(
             f"3 trajectories {n} x {N_SAMPLES} x {HORIZON} x {D}",
             took,
@@ -74,11 +74,8 @@ def trajectories() -> Iterator[Bar]:
 
 
 @torch.inference_mode()
-def _textbook(
-    model: AFMForecaster, windows: Tensor, stimulus: Tensor, n_steps: int
-) -> Tensor:
+def _textbook(law: StepLaw, windows: Tensor, stimulus: Tensor, n_steps: int) -> Tensor:
     """Roll out by Euler steps that encode the window again in every evaluation."""
-    law: StepLaw = model.law_
     assert law.flow is not None
     windows = windows.repeat_interleave(N_SAMPLES, 0)
     stimulus = stimulus.repeat_interleave(N_SAMPLES, 0)
@@ -87,9 +84,10 @@ def _textbook(
         windows[:, -1, D:] = stimulus[:, h]
         z = torch.randn(len(windows), 1, D)
         for k in range(n_steps):
-            x, missing = law.standardizer(windows)
-            z = z + law.flow.field(x, missing)(z, k / n_steps) / n_steps
-        y = (law.y_mean + law.y_scale * z)[:, 0]
+            x = law.frame.standardize(windows).to(z)
+            code = law.flow.encoder(x, None)
+            z = z + law.flow.field(code)(z, k / n_steps) / n_steps
+        y = law.frame.to_y(z)[:, 0].to(windows)
         out.append(y)
         newest = torch.cat([y, stimulus[:, h]], 1)
         windows = torch.cat([windows[:, 1:], newest[:, None]], 1)
@@ -116,3 +114,24 @@ def closed_loop() -> Iterator[Bar]:
     name = f"4 one step, d=100, {N_SAMPLES} samples"
     yield Bar(f"{name}, median", float(np.median(times)), "ms", at_most=3.0)
     yield Bar(f"{name}, 99 %", float(np.quantile(times, 0.99)), "ms", at_most=10.0)
+    yield _bare(model, window)
+
+
+@torch.inference_mode()
+def _bare(model: AFMForecaster, window: np.ndarray) -> Bar:
+    """The same step of the law alone, as written to a file and read again."""
+    law = StepLaw.from_config(model.law_.config())
+    law.load_state_dict(model.law_.state_dict())
+    at, generator = torch.tensor(window), torch.Generator().manual_seed(0)
+    whole, alone = interleaved(
+        lambda: model.sample_trajectories(window, 1, n_samples=N_SAMPLES),
+        lambda: law.start(at).predict().rsample(N_SAMPLES, generator=generator),
+        repeats=100,
+    )
+    return Bar(
+        "4 one step, without the checks of the forecaster",
+        1e3 * alone,
+        "ms",
+        1e3 * whole,
+        note="reference: with them",
+    )

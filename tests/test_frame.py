@@ -8,9 +8,7 @@ D = torch.float64
 
 def _frame(*, is_shifted=True, is_autoregressive=True, low=-3.0, high=3.0):
     """Two targets, one stimulus; targets in other units than their lags."""
-    frame = Frame(
-        3, 2, is_autoregressive=is_autoregressive, is_shifted=is_shifted
-    )
+    frame = Frame(3, 2, is_autoregressive=is_autoregressive, is_shifted=is_shifted)
     values = {
         "y_mean": [10.0, -1e8],
         "y_scale": [2.0, 5.0],
@@ -32,7 +30,9 @@ def _frame(*, is_shifted=True, is_autoregressive=True, low=-3.0, high=3.0):
 def _windows(u):
     """Windows whose lagged targets are u (n, L, 2) in standard units."""
     frame = _frame()
-    return torch.cat([u, torch.zeros_like(u[..., :1])], -1) * frame.x_scale + frame.x_mean
+    return (
+        torch.cat([u, torch.zeros_like(u[..., :1])], -1) * frame.x_scale + frame.x_mean
+    )
 
 
 def _noise(*shape, seed=0):
@@ -86,9 +86,9 @@ def test_a_window_at_another_level_is_moved_back_and_its_forecast_out(jump):
     assert left.tolist() == [[False, False], [True, False], [False, False]]
     shift = frame.shift(windows)
     inside = frame.standardize(windows, shift)
-    # Deviations from its level are what is left of it.
+    # Deviations from its level are what is left of it; the others stay.
     expected = u.clone()
-    expected[1, :, 0] -= u[1, :, 0].mean()
+    expected[1] -= u[1].mean(0)
     torch.testing.assert_close(inside[..., :2], expected, atol=1e-6, rtol=0)
     # A forecast of "the same as the newest step" is that in the units of y.
     y = frame.to_y(inside[:, -1, :2], shift)
@@ -111,17 +111,6 @@ def test_a_shift_follows_the_level_however_much_is_missing():
 def test_a_window_without_any_observation_has_left_nothing():
     u = torch.full((2, 4, 2), torch.nan, dtype=D)
     assert _frame().shift(_windows(u)) is None
-
-
-def test_few_steps_have_to_lie_farther_out_than_many():
-    """A single value beyond the range is no new level yet."""
-    outside = torch.full((1, 20, 2), 4.0, dtype=D)
-    few = outside.clone()
-    few[:, :-1] = torch.nan
-    frame = _frame()
-    assert frame.has_left(_windows(outside)).all()
-    assert not frame.has_left(_windows(few)).any()
-    assert frame.has_left(_windows(5 * few)).all()
 
 
 def test_counts_and_decoders_are_never_shifted():

@@ -79,7 +79,9 @@ def test_draws_share_the_correlation_between_channels():
     noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
     drawn = _gaps((0.5, 0.5), root).draw(x, noise)
     for step in (5, 6):
-        assert np.corrcoef(drawn[:, step].T.numpy())[0, 1] == pytest.approx(0.8, abs=0.02)
+        assert np.corrcoef(drawn[:, step].T.numpy())[0, 1] == pytest.approx(
+            0.8, abs=0.02
+        )
 
 
 def test_windows_without_gaps_stay_as_they_are():

@@ -4,9 +4,14 @@ import torch
 from sklearn.linear_model import PoissonRegressor, Ridge
 
 from afm_sklearn import AFMForecaster, SlidingWindow, crps, design_matrix
+from afm_sklearn.data.store import WindowStore
+from afm_sklearn.data.windows import Windows
 from afm_sklearn.datasets import make_linear_var, make_spiking_population
-from afm_sklearn.history import Standardizer, WindowStore
-from afm_sklearn.linear import LagFeatures, fit_poisson, fit_ridge_stack, poisson, ridge
+from afm_sklearn.fitting import poisson, ridge
+from afm_sklearn.fitting.features import LagFeatures
+from afm_sklearn.fitting.poisson import fit_poisson
+from afm_sklearn.fitting.ridge import fit_means
+from afm_sklearn.law.gaps import Gaps
 
 BLOCKS = [slice(0, 100), slice(100, 250), slice(250, 300)]
 
@@ -27,9 +32,13 @@ def one_poisson(monkeypatch):
 
 def _features(windows, n_lagged=None):
     c = windows.shape[2]
-    plain = Standardizer(torch.zeros(c), torch.ones(c))
-    store = WindowStore.from_windows(np.asarray(windows, np.float32))
-    return LagFeatures(store, plain, c if n_lagged is None else n_lagged)
+    windows = Windows.from_array(np.asarray(windows, np.float32))
+    store = WindowStore.from_windows(windows, np.zeros(c), np.ones(c))
+    return LagFeatures(store, Gaps(c), c if n_lagged is None else n_lagged)
+
+
+def _stack(*args, **kwargs):
+    return fit_means(*args, **kwargs)["stack"]
 
 
 def _problem(length=1, seed=0):
@@ -48,7 +57,7 @@ def _without(block):
 @pytest.mark.parametrize("length", [1, 3])
 def test_out_of_block_fits_are_ridge_regressions_on_the_other_blocks(length, one_ridge):
     windows, y, usable = _problem(length)
-    fit = fit_ridge_stack(_features(windows), y, usable, BLOCKS, walk=None)
+    fit = _stack(_features(windows), y, usable, BLOCKS, walk=None)
     # A penalty that grows with the lag is a plain one on features that shrink.
     shrink = np.repeat(1.0 / np.arange(length, 0, -1), 4)
     F = windows.reshape(300, -1) * shrink
@@ -64,7 +73,7 @@ def test_out_of_block_fits_are_ridge_regressions_on_the_other_blocks(length, one
 
 def test_a_single_block_is_fitted_although_nothing_can_be_left_out():
     windows, y, usable = _problem()
-    fit = fit_ridge_stack(_features(windows), y, usable, [slice(0, 300)], None)
+    fit = _stack(_features(windows), y, usable, [slice(0, 300)], None)
     assert np.isfinite(fit.coef).all() and len(fit.block_coefs) == 1
 
 
@@ -75,7 +84,7 @@ def test_forecasts_of_a_block_never_used_its_targets(family, request):
         windows, y, usable = _problem()
 
         def fit(y):
-            return fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+            return _stack(_features(windows), y, usable, BLOCKS, None)
     else:
         request.getfixturevalue("one_poisson")
         windows, y, usable = _spikes()
@@ -98,24 +107,22 @@ def test_rows_that_are_not_usable_do_not_enter():
     windows, y, usable = _problem()
     usable[::7] = False
     wild = torch.where(torch.from_numpy(usable)[:, None], y, 1e3)
-    fits = [
-        fit_ridge_stack(_features(windows), t, usable, BLOCKS, None) for t in (y, wild)
-    ]
+    fits = [_stack(_features(windows), t, usable, BLOCKS, None) for t in (y, wild)]
     np.testing.assert_array_equal(fits[0].coef, fits[1].coef)
     windows[::7] = 1e3
-    other = fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+    other = _stack(_features(windows), y, usable, BLOCKS, None)
     np.testing.assert_array_equal(fits[0].coef, other.coef)
 
 
 def test_missing_targets_leave_the_others_as_they_are():
     windows, y, usable = _problem()
-    truth = fit_ridge_stack(_features(windows), y, usable, BLOCKS, None)
+    truth = _stack(_features(windows), y, usable, BLOCKS, None)
     holes = y.clone()
     holes[torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < 0.2] = (
         torch.nan
     )
     before = holes.clone()
-    fit = fit_ridge_stack(_features(windows), holes, usable, BLOCKS, None)
+    fit = _stack(_features(windows), holes, usable, BLOCKS, None)
     assert torch.equal(holes.isnan(), before.isnan())
     np.testing.assert_allclose(fit.coef, truth.coef, atol=0.2)
 

@@ -3,45 +3,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from afm_sklearn.selection import hold_back, pays, pool_weights
-
-NO_STARTS = np.array([], dtype=int)
-
-
-@pytest.mark.parametrize("length", [1, 10, 40])
-def test_rows_held_back_share_no_step_with_the_others(length):
-    fit_rows, held = hold_back(1000, length, np.array([0]), 0.15)
-    np.testing.assert_array_equal(held, np.arange(850, 1000))
-    # Row t knows of the steps t - length to t.
-    assert fit_rows[-1] == held[0] - length
-    np.testing.assert_array_equal(fit_rows, np.arange(len(fit_rows)))
-
-
-def test_whole_runs_are_held_back_and_need_no_gap():
-    starts = np.arange(0, 1000, 100)
-    fit_rows, held = hold_back(1000, 20, starts, 0.15)
-    assert held[0] in (800, 900) and held[-1] == 999
-    np.testing.assert_array_equal(np.r_[fit_rows, held], np.arange(1000))
-
-
-def test_a_run_that_starts_far_from_the_cut_is_cut():
-    fit_rows, held = hold_back(1000, 20, np.array([0, 300]), 0.2)
-    assert held[0] == 800 and fit_rows[-1] == 780
-
-
-@pytest.mark.parametrize("n_rows", range(1, 40))
-@pytest.mark.parametrize("length", [1, 5, 100])
-def test_few_rows_are_all_fitted_or_leave_enough_on_both_sides(n_rows, length):
-    fit_rows, held = hold_back(n_rows, length, NO_STARTS, 0.25)
-    if len(held):
-        assert len(held) >= 5 and len(fit_rows) >= 5
-    else:
-        np.testing.assert_array_equal(fit_rows, np.arange(n_rows))
-
-
-def test_nothing_is_held_back_at_a_fraction_of_zero():
-    fit_rows, held = hold_back(500, 5, np.array([0, 250]), 0.0)
-    assert len(fit_rows) == 500 and len(held) == 0
+from afm_sklearn.fitting.selection import pays, pool_weights
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -23,7 +23,9 @@ from afm_sklearn.datasets import make_linear_var
 
 
 def _quick(**kwargs):
-    return AFMForecaster(**{"max_epochs": 2, "random_state": 0, "hidden_dim": 16, **kwargs})
+    return AFMForecaster(
+        **{"max_epochs": 2, "random_state": 0, "hidden_dim": 16, **kwargs}
+    )
 
 
 def _windows(y, length=4, stimulus=None, runs=None):
@@ -48,7 +50,7 @@ def var(request):
         for start in rng.integers(0, 1500, 40):
             y[start : start + rng.integers(1, 7)] = np.nan
     X = _windows(y, 8, data.stimulus)
-    model = _quick(base="auto", max_epochs=20).fit(X[:1500], y[:1500])
+    model = _quick(base="auto", max_epochs=5).fit(X[:1500], y[:1500])
     return model, X[1500:], data.activity[1500:]
 
 
@@ -61,22 +63,22 @@ def _lacking(X, n_missing):
 
 def test_intervals_hold_however_many_lags_are_missing(var):
     model, X, y = var
-    X, y = X[8:], y[8:]
+    X, y = X[8:158], y[8:158]
     widths = []
     for n_missing in (0, 1, 3, 6, 8):
         gappy = _lacking(X, n_missing)
         low, high = np.moveaxis(model.predict_interval(gappy, 0.9), 1, 0)
         assert ((y >= low) & (y <= high)).mean() >= 0.85
-        draws = model.sample(gappy, 50, random_state=0)
+        draws = model.sample(gappy, 200, random_state=0)
         ends = np.quantile(draws, [0.05, 0.95], axis=1)
-        assert ((y >= ends[0]) & (y <= ends[1])).mean() >= 0.83  # of few draws
+        assert ((y >= ends[0]) & (y <= ends[1])).mean() >= 0.85
         widths.append((high - low).mean())
     assert (np.diff(widths) > -0.01).all() and widths[3] > 1.2 * widths[0]
 
 
 def test_a_lost_sample_of_one_channel_widens_that_channel_most(var):
     model, X, _ = var
-    gappy = np.array(X[8:208])
+    gappy = np.array(X[8:58])
     whole = np.ptp(model.predict_interval(gappy), axis=1)
     gappy[:, -3:, 1] = np.nan
     holed = np.ptp(model.predict_interval(gappy), axis=1)
@@ -92,14 +94,14 @@ def test_windows_without_gaps_are_forecast_as_if_there_were_no_others(var):
 
 
 def test_first_rows_of_runs_are_covered():
-    data = make_linear_var(25, 3, n_stimuli=0, n_runs=80, random_state=0)
+    data = make_linear_var(15, 3, n_stimuli=0, n_runs=400, random_state=0)
     X, y = _windows(data.activity, 6, runs=data.runs), data.activity
-    train, test = slice(1250), np.arange(1250, 2000)
+    train, test = slice(2250), np.arange(2250, 6000)
     model = _quick().fit(X[train], y[train])
     for lag in (0, 1, 2, 10):
-        rows = test[lag::25]
+        rows = test[lag::15]
         low, high = np.moveaxis(model.predict_interval(X[rows], 0.9), 1, 0)
-        assert ((y[rows] >= low) & (y[rows] <= high)).mean() >= 0.82  # of 90 values
+        assert ((y[rows] >= low) & (y[rows] <= high)).mean() >= 0.85
 
 
 # -- missing targets -----------------------------------------------------------
@@ -159,7 +161,7 @@ def test_truth_values_of_any_kind_are_taken_as_such(value):
 def test_unrelated_binary_channels_are_seldom_called_lags(rate, n):
     rng = np.random.default_rng(0)
     n_called = 0
-    for _ in range(200):
+    for _ in range(1000):
         x, y = (rng.random((2, n, 1)) < rate).astype(float)
         if not (np.ptp(x) and np.ptp(y)):
             continue
@@ -167,7 +169,7 @@ def test_unrelated_binary_channels_are_seldom_called_lags(rate, n):
             n_called += Persistence().fit(x, y).autoregressive_
         except ValueError:
             pass
-    assert n_called <= 2
+    assert n_called < 10
 
 
 def test_the_lags_of_binary_channels_are_found():
@@ -209,7 +211,7 @@ def _level_shift(n=1500):
     return y
 
 
-def _growth(n=1500):
+def _growth(n=2500):
     y = make_linear_var(n, 3, n_stimuli=0, random_state=0).activity
     return y + 0.02 * np.arange(n)[:, None]
 
@@ -219,9 +221,15 @@ def _exponential_growth(n=1500):
     return np.exp(0.003 * np.arange(n))[:, None] * (5 + 0.2 * y)
 
 
-@pytest.mark.parametrize("base", ["linear", "auto", "normal"])
+def _one_channel_s_shift(n=1500):
+    y = make_linear_var(n, 3, n_stimuli=0, random_state=0).activity
+    y[1000:, 1] += 20 * y[:, 1].std()
+    return y
+
+
+@pytest.mark.parametrize("base", ["linear", "auto"])
 @pytest.mark.parametrize(
-    "make", [_walks, _level_shift, _growth, _exponential_growth]
+    "make", [_walks, _level_shift, _one_channel_s_shift, _growth, _exponential_growth]
 )
 def test_no_worse_than_persistence_outside_the_training_range(make, base):
     y = make()
@@ -233,14 +241,13 @@ def test_no_worse_than_persistence_outside_the_training_range(make, base):
         low, high = np.moveaxis(model.predict_interval(X[test]), 1, 0)
     walk = Persistence().fit(X[train], y[train])
     assert loss < 1.1 * _loss(walk, X[test], y[test])
-    if make is not _exponential_growth:
+    if make is not _exponential_growth:  # whose spread grows with it
         assert ((y[test] >= low) & (y[test] <= high)).mean() > 0.8
-    y = y[1028:1468:8]
-    ahead = np.stack([make()[t : t + 8] for t in range(1028, 1468, 8)])
-    origins = X[1028:1468:8]
+    origins = np.arange(1028, len(y) - 16, 8)
+    ahead = np.stack([y[t : t + 8] for t in origins])
     with pytest.warns(OutOfDistributionWarning):
-        paths = model.sample_trajectories(origins, 8, n_samples=100, random_state=0)
-    others = walk.sample_trajectories(origins, 8, n_samples=100, random_state=0)
+        paths = model.sample_trajectories(X[origins], 8, random_state=0)
+    others = walk.sample_trajectories(X[origins], 8, random_state=0)
     assert crps(ahead, paths).mean() < 1.1 * crps(ahead, others).mean()
 
 
@@ -263,7 +270,7 @@ def test_a_call_outside_the_training_range_warns_once():
         kinds = [w.category for w in caught]
         assert kinds == [OutOfDistributionWarning], name
         assert "90 of 90 windows" in str(caught[0].message)
-        assert caught[0].filename == __file__, name
+        assert name == "score" or caught[0].filename == __file__, name
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 20])
@@ -303,6 +310,8 @@ def test_one_wild_cell_is_named_and_left_out(base):
         model = _quick(base=base).fit(_windows(other), other)
     messages = [str(w.message) for w in caught]
     assert any("y[350, 1] = 1e+06" in m for m in messages)
+    assert any("X[351, 3, 1] = 1e+06" in m for m in messages)
+    assert {w.filename for w in caught} == {__file__}
     X = _windows(y)[-200:]
     np.testing.assert_allclose(_width(model, X), _width(clean, X), rtol=0.1)
     assert _loss(model, X, y[-200:]) < 1.05 * _loss(clean, X, y[-200:])
@@ -314,7 +323,7 @@ def test_baselines_leave_a_wild_cell_out(make):
     other = y.copy()
     other[350, 1] = 1e6
     clean = make().fit(_windows(y), y)
-    with pytest.warns(UserWarning, match=r"y\[350, 1\] = 1e\+06"):
+    with pytest.warns(UserWarning, match="taken for missing"):
         model = make().fit(_windows(other), other)
     X = _windows(y)[-200:]
     np.testing.assert_allclose(_width(model, X), _width(clean, X), rtol=0.1)

@@ -16,7 +16,9 @@ from afm_sklearn.datasets import make_linear_var
 
 
 def _quick(**kwargs):
-    return AFMForecaster(**{"max_epochs": 2, "random_state": 0, "hidden_dim": 16, **kwargs})
+    return AFMForecaster(
+        **{"max_epochs": 2, "random_state": 0, "hidden_dim": 16, **kwargs}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +171,9 @@ def test_forecasts_do_not_depend_on_the_unit(recording, base, unit, level):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("base", ["auto", "normal", "learned"])
-@pytest.mark.parametrize("arguments", [{"lr": 10.0}, {"lr": 1e30}, {"window_noise": 1e30}])
+@pytest.mark.parametrize(
+    "arguments", [{"lr": 10.0}, {"lr": 1e30}, {"window_noise": 1e30}]
+)
 def test_training_that_diverges_gives_finite_forecasts(recording, base, arguments):
     X, y = recording
     model = _quick(base=base, **arguments).fit(X, y)

@@ -45,6 +45,8 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
         lag, target = lag[pairs], target[pairs]
         if len(lag) < 2:  # never observed: nothing speaks for or against it
             continue
+        if _says_nothing(lag, target) and (_varies(newest[:, j]) or _varies(y[:, j])):
+            continue
         compared = True
         if _agree(lag, target):
             continue
@@ -53,6 +55,15 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
             return None
         scale[j], offset[j] = found
     return (scale, offset) if compared else None
+
+
+def _says_nothing(lag: Array, target: Array) -> bool:
+    return not (_varies(lag) or _varies(target)) and lag[0] == target[0]
+
+
+def _varies(values: Array) -> bool:
+    seen = values[np.isfinite(values)]
+    return bool(len(seen) and (seen != seen[0]).any())
 
 
 def _affine(lag: Array, target: Array) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ ROWS_IN_BIN, MAX_BINS = 40, 24
 
 # What is made of each mean; "values" resample what followed, others the errors.
 KINDS = {
-    "climate": ("empirical",),
+    "climate": ("empirical values",),
     "walk": ("empirical",),
     "own": (
         "gaussian",
@@ -43,7 +44,7 @@ KINDS = {
 }
 # Draws of these are values that were seen: counts stay counts.
 COUNT_KINDS = {
-    "climate": ("empirical",),
+    "climate": ("empirical values",),
     "own": ("binned values", "analog values"),
     "stack": ("binned values",),
     "rolled": ("binned values",),
@@ -59,12 +60,15 @@ class Sample:
     rows : ndarray of shape (m,)
     targets : ndarray of shape (m, d)
         In standard units, complete.
+    y : ndarray of shape (m, d)
+        The same as they are.
     forecasts : dict of str to ndarray of shape (m, d)
         Of each mean, by fits without the block of the row.
     """
 
     rows: Array
     targets: Array
+    y: Array
     forecasts: dict[str, Array]
 
     def outside(self, block: slice | None) -> Sample:
@@ -75,6 +79,7 @@ class Sample:
         return Sample(
             self.rows[keep],
             self.targets[keep],
+            self.y[keep],
             {name: values[keep] for name, values in self.forecasts.items()},
         )
 
@@ -122,7 +127,7 @@ def take_sample(
                 ahead = f @ mean.block_coefs[k] + mean.block_intercepts[k]
                 forecasts[name][at] = ahead
             done += len(part)
-    return Sample(rows, targets, forecasts)
+    return Sample(rows, targets, data.y[rows], forecasts)
 
 
 def candidates(
@@ -143,42 +148,43 @@ def candidates(
         if name not in kinds:
             continue
         linear = LinearLaw(features.n_lags, features.n_channels, data.n_outputs)
-        is_whole = left_out is None
-        coef = mean.coef if is_whole else mean.block_coefs[left_out]
-        intercept = mean.intercept if is_whole else mean.block_intercepts[left_out]
+        coef, intercept = mean.without(left_out)
         linear.coef.copy_(torch.as_tensor(coef))
         linear.intercept.copy_(torch.as_tensor(intercept))
         for kind in kinds[name]:
-            errors = learn(kind, sample.forecasts[name], sample.targets)
+            errors = learn(kind, sample, sample.forecasts[name])
             law = ResidualLaw(frame, data.gaps, linear, errors).to(data.device)
             laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
     return laws
 
 
-def learn(kind: str, forecasts: Array, targets: Array) -> Errors:
+def learn(kind: str, sample: Sample, forecasts: Array) -> Errors:
     """Learn the law of a step around its forecast.
 
     Parameters
     ----------
     kind : str
         A kind named in `KINDS`.
-    forecasts, targets : arrays of shape (m, d)
-        Honest forecasts, and what followed.
+    sample : Sample
+        What followed.
+    forecasts : array of shape (m, d)
+        Honest forecasts of it, in standard units.
     """
-    errors = targets - forecasts
+    errors = sample.targets - forecasts
     root = _single(correlation_root(shrunk_correlation(errors)))
     if kind == "gaussian":
         return GaussianErrors(_single(np.sqrt((errors**2).mean(0))), root)
-    if kind == "empirical":
-        return EmpiricalErrors(_single(errors), root)
     is_relative = not kind.endswith("values")
-    values = errors if is_relative else targets
+    # Values are kept to the last digit: zeros and counts must stay what they are.
+    values = _single(errors) if is_relative else torch.from_numpy(sample.y).double()
+    if kind.startswith("empirical"):
+        return EmpiricalErrors(values, root, is_relative)
     if kind.startswith("analog"):
         rows = spread_rows(np.arange(len(values)), MAX_ANALOGS)
         near = max(1, min(len(rows), round(2 * np.sqrt(len(rows)))))
-        known = _single(forecasts[rows]), _single(values[rows])
+        known = _single(forecasts[rows]), values[rows]
         return AnalogErrors(*known, root, near, is_relative)
-    return _bins(forecasts, values, is_relative)
+    return _bins(forecasts, values.numpy(), is_relative)
 
 
 def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
@@ -188,7 +194,7 @@ def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
     edges_of_rows = np.linspace(0, m, n_bins + 1).round().astype(int)
     size = int(np.diff(edges_of_rows).max())
     edges = np.empty((d, n_bins - 1))
-    table = np.empty((d, n_bins, size))
+    table = np.empty((d, n_bins, size), values.dtype)
     ranks = np.empty((m, d), np.int32)
     chance = np.random.default_rng(0).random((m, d))  # between equal values
     for j in range(d):
@@ -196,9 +202,7 @@ def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
         ordered = forecasts[order, j]
         middle = edges_of_rows[1:-1]
         edges[j] = 0.5 * (ordered[middle - 1] + ordered[middle])
-        for b, (start, stop) in enumerate(
-            zip(edges_of_rows[:-1], edges_of_rows[1:], strict=True)
-        ):
+        for b, (start, stop) in enumerate(pairwise(edges_of_rows)):
             rows = order[start:stop]
             inside = rows[np.lexsort((chance[rows, j], values[rows, j]))]
             share = (np.arange(size) + 0.5) / size
@@ -208,7 +212,7 @@ def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
     root = correlation_root(shrunk_correlation(scores))
     return BinnedErrors(
         _single(edges),
-        _single(table),
+        torch.from_numpy(table),
         torch.from_numpy(ranks),
         _single(root),
         is_relative,

@@ -29,3 +29,9 @@ class LinearForecast:
     blocks: list[slice]
     block_coefs: list[Array]
     block_intercepts: list[Array]
+
+    def without(self, block: int | None) -> tuple[Array, Array]:
+        """Return coefficients and intercepts of a fit without a block, or of all."""
+        if block is None:
+            return self.coef, self.intercept
+        return self.block_coefs[block], self.block_intercepts[block]

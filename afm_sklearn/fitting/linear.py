@@ -36,6 +36,8 @@ class LinearStage:
         Of each row by a fit to the blocks that it is not in: what corrects it later
         sees errors as they will be.
     features : LagFeatures
+    fit : LinearForecast or None
+        The coefficients of the law, and of the fits that left a block out.
     means : dict of str to LinearForecast
         Linear means of which a pool can be made; of real values.
     """
@@ -43,6 +45,7 @@ class LinearStage:
     law: LinearLaw
     forecast: Tensor
     features: LagFeatures
+    fit: LinearForecast | None
     means: dict[str, LinearForecast]
 
 
@@ -54,7 +57,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
     law = LinearLaw(features.n_lags, c, d)
     if data.settings.base == "normal":
         nothing = torch.zeros(data.target.shape, device=data.device)
-        return LinearStage(law.to(data.device), nothing, features, {})
+        return LinearStage(law.to(data.device), nothing, features, None, {})
     blocks = _blocks(data)
     means: dict[str, LinearForecast] = {}
     if data.is_counts:
@@ -73,7 +76,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
     law.log_scale.copy_(_spread(data, forecast))
     if means and data.settings.base == "auto":
         means = add_simple_means(data, features, means)
-    return LinearStage(law.to(data.device), forecast, features, means)
+    return LinearStage(law.to(data.device), forecast, features, fit, means)
 
 
 def _blocks(data: TrainingData) -> list[slice]:

@@ -28,9 +28,7 @@ def spread_rows(rows: Array, n: int) -> Array:
     return rows[((np.arange(n) + 0.5) * len(rows) / n).astype(int)]
 
 
-def origins(
-    data: TrainingData, rows: Array, horizon: int, n: int
-) -> NDArray[np.intp]:
+def origins(data: TrainingData, rows: Array, horizon: int, n: int) -> NDArray[np.intp]:
     """Find about n rows that start `horizon` observed steps of one run.
 
     Parameters
@@ -54,7 +52,8 @@ def origins(
     is_start[data.starts] = True
     ahead = rows[:, None] + np.arange(horizon)
     good = ~is_start[ahead[:, 1:]].any(1)
-    good &= np.isfinite(data.y[ahead]).any(2).all(1)
+    is_seen: Array = np.isfinite(data.y).any(axis=1)  # type: ignore[assignment]
+    good &= is_seen[ahead].all(1)
     good &= _linked(data, ahead[:, :-1].ravel()).reshape(len(rows), -1).all(1)
     return spread_rows(rows[good], n)
 
@@ -86,5 +85,7 @@ def stimulus_at(data: TrainingData, rows: Array) -> torch.Tensor | None:
     if not data.settings.is_autoregressive or data.store.steps.shape[1] == d:
         return None
     newest = data.store.newest(1)[data.index(rows.ravel())][:, 0, d:].double()
-    scale, mean = (torch.as_tensor(v[d:]).to(newest) for v in (data.x_scale, data.x_mean))
+    scale, mean = (
+        torch.as_tensor(v[d:]).to(newest) for v in (data.x_scale, data.x_mean)
+    )
     return (newest * scale + mean).unflatten(0, rows.shape)

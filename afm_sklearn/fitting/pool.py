@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,12 @@ from .weights import Score, best_weights
 Array = NDArray[Any]
 
 HORIZON = 16
-N_SAMPLES = 40
-N_STEP_ROWS = 60  # of a block, from which the next step alone is drawn
-N_ORIGINS = 12  # of a block, from which trajectories are drawn
-N_HELD_ORIGINS = 48  # of the rows that networks did not see
+# Fewer where there are many channels, over which scores average too.
+N_SAMPLES = 32, 64
+N_STEP_ROWS = 50, 200  # of a block, from which the next step alone is drawn
+N_ORIGINS = 8, 24  # of a block, from which trajectories are drawn
+N_HELD = 4  # times as many among the rows that networks did not see
+NUMBERS = 800
 MIN_CASES = 8
 MIN_SAMPLE = 40  # rows to learn errors from
 WORK = 1e9  # multiplications of a member in a block that trajectories may take
@@ -50,11 +53,18 @@ class Cases:
     horizon: int
 
 
-def cases_among(data: TrainingData, rows: Array, n_rows: int, n_starts: int) -> Cases:
+def _few_or_many(data: TrainingData, bounds: tuple[int, int], scale: int = 1) -> int:
+    return int(np.clip(scale * NUMBERS // data.n_outputs, *bounds))
+
+
+def cases_among(data: TrainingData, rows: Array, times: int = 1) -> Cases:
     """Choose cases among consecutive rows, with a horizon that they allow."""
+    n_rows = times * _few_or_many(data, N_STEP_ROWS, 4)
+    n_starts = times * _few_or_many(data, N_ORIGINS)
+    n_samples = _few_or_many(data, N_SAMPLES, 4)
     steps = spread_rows(rows[data.usable[rows]], n_rows)
     if data.settings.is_autoregressive:
-        work = n_starts * N_SAMPLES * HORIZON * data.n_outputs**2
+        work = n_starts * n_samples * HORIZON * data.n_outputs**2
         n_starts = max(3, int(n_starts * min(1.0, WORK / work)))
         for horizon in (HORIZON, 8, 4, 2):
             starts = origins(data, rows, horizon, n_starts)
@@ -70,20 +80,21 @@ def draws_of(
     """Draw the next step (n, S, d) and trajectories (k, S, h, d), in standard units."""
     generator = torch.Generator(data.device).manual_seed(seed)
     mean, scale = data.y_moments
+    n_samples = _few_or_many(data, N_SAMPLES, 4)
     p = law.start(windows_at(data, cases.rows)).predict()
-    step = p.rsample(N_SAMPLES, generator=generator).cpu().numpy()
-    paths = np.empty((0, N_SAMPLES, 0, data.n_outputs))
+    step = p.rsample(n_samples, generator=generator).cpu().numpy()
+    paths: Array = np.empty((0, n_samples, 0, data.n_outputs))
     if cases.horizon:
         ahead = cases.starts[:, None] + np.arange(cases.horizon)
-        paths = rollout(
+        drawn = rollout(
             law,
             windows_at(data, cases.starts),
             cases.horizon,
-            N_SAMPLES,
+            n_samples,
             stimulus=stimulus_at(data, ahead),
             generator=generator,
         )
-        paths = ((paths.cpu().numpy() - mean) / scale).astype(np.float32)
+        paths = ((drawn.cpu().numpy() - mean) / scale).astype(np.float32)
     return ((step - mean) / scale).astype(np.float32), paths
 
 
@@ -134,13 +145,10 @@ def fit_pool(
         )
         names = list(laws)
         rows = np.arange(block.start, block.stop)
-        cases = cases_among(data, rows, N_STEP_ROWS, N_ORIGINS)
+        cases = cases_among(data, rows)
         if len(cases.rows):
-            seeds = range(len(laws) * k, len(laws) * (k + 1))
-            drawn = [
-                draws_of(data, law, cases, seed)
-                for law, seed in zip(laws.values(), seeds, strict=True)
-            ]
+            # The same noise for all: laws are compared draw by draw.
+            drawn = [draws_of(data, law, cases, k) for law in laws.values()]
             parts.append((cases, drawn))
     cases, draws = _joined(parts, len(names))
     if len(cases.rows) < MIN_CASES:
@@ -164,9 +172,7 @@ def _joined(
     draws = []
     for k in range(n_laws):
         step = np.concatenate([drawn[k][0] for _, drawn in parts])
-        paths = [
-            drawn[k][1][:, :, :horizon] for cases, drawn in parts if cases.horizon
-        ]
+        paths = [drawn[k][1][:, :, :horizon] for cases, drawn in parts if cases.horizon]
         draws.append((step, np.concatenate(paths) if paths else step[:0, :, None]))
     return Cases(np.concatenate(rows), np.concatenate(starts), horizon), draws
 
@@ -196,6 +202,7 @@ def _records(
 def add_network(
     data: TrainingData,
     stage: LinearStage,
+    own: LinearStage,
     pool: tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]],
     law: StepLaw,
     name: str,
@@ -204,9 +211,10 @@ def add_network(
 ) -> float:
     """Weight of a law with networks beside the pool, by rows that both did not see.
 
-    The held rows end the recording; the pool is that of fits without its last block.
+    The held rows end the recording. Everything linear is that of fits without its last
+    block, in the pool (of the means of `stage`) and beside networks (of `own`).
     """
-    laws, weights, selection = pool
+    _, weights, selection = pool
     blocks = stage.means["stack"].blocks
     sample = take_sample(data, stage.features, stage.means)
     without = candidates(
@@ -218,18 +226,29 @@ def add_network(
         keeps_counts=keeps_counts,
     )
     rows = data.held[data.held >= blocks[-1].start]
-    cases = cases_among(data, rows, 4 * N_STEP_ROWS, N_HELD_ORIGINS)
+    cases = cases_among(data, rows, N_HELD)
     if len(cases.rows) < MIN_CASES:
         return 0.0
-    rest = pooled(without, weights)
+    judged = pooled(without, weights), _without_last_block(law, own)
     seed = data.settings.seed
-    draws = [draws_of(data, rest, cases, seed), draws_of(data, law, cases, seed + 1)]
+    draws = [draws_of(data, each, cases, seed) for each in judged]
     scores = scores_of(data, cases, draws)
     weight = float(_weigh(scores)[1])
     for record in selection:
         record["weight"] *= 1 - weight
     selection += _records(["pool", name], np.array([1 - weight, weight]), scores)
     return weight
+
+
+def _without_last_block(law: StepLaw, stage: LinearStage) -> StepLaw:
+    """Return the law with the linear forecast of a fit without the last block."""
+    other = copy.deepcopy(law)
+    if stage.fit is not None:
+        linear = other.channels.linear
+        coef, intercept = stage.fit.without(-1)
+        linear.coef.copy_(torch.as_tensor(coef))
+        linear.intercept.copy_(torch.as_tensor(intercept))
+    return other
 
 
 def pooled(laws: dict[str, ResidualLaw], weights: Array) -> PoolLaw:

@@ -27,9 +27,7 @@ class RolledError:
         Blocks, on each of which the fit without it is judged.
     """
 
-    def __init__(
-        self, data: TrainingData, features: LagFeatures, blocks: list[slice]
-    ):
+    def __init__(self, data: TrainingData, features: LagFeatures, blocks: list[slice]):
         self.features, self.d = features, data.n_outputs
         work = features.n_features * self.d
         n = max(4, min(N_ORIGINS, int(MAX_WORK / max(1, work))))

@@ -101,7 +101,7 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     weight = 0.0
     if kept != "linear" or keeps_counts:
         weight = add_network(
-            real, means, pool, law, kept, keeps_counts=keeps_counts
+            real, means, stage, pool, law, kept, keeps_counts=keeps_counts
         )
     whole = pooled(laws, weights)
     if weight == 0.0:

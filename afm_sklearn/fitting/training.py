@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from ..data.scaled import ScaledRows
 from ..data.store import WindowStore
@@ -108,50 +107,61 @@ class Objective(nn.Module):
     def __init__(self, model: Trainable, window_noise: float):
         super().__init__()
         self.model, self.window_noise = model, window_noise
-        self.average = AveragedModel(model, multi_avg_fn=_move_average)
-        self.average.requires_grad_(False)
+        self.average = copy.deepcopy(model).requires_grad_(False)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the loss of one batch."""
-        x: Tensor = batch.x
-        model: Any = self.model
-        if not self.training:
-            model = self.average.module
-        elif self.window_noise:
+        """Return the loss of the model, with noise on the windows."""
+        x = batch.x
+        if self.window_noise:
             noise = torch.empty_like(x).normal_(generator=batch.generator)
             x = x + self.window_noise * noise
-        loss: Tensor = model.loss(
-            x, batch.missing, *batch.columns, generator=batch.generator
-        )
-        return loss
+        return _loss(self.model, batch, x)
+
+    def validate(self, batch: Batch) -> Tensor:
+        """Return the loss of the average."""
+        return _loss(self.average, batch, batch.x)
 
 
-def _move_average(own: Any, sources: Any, n_averaged: Any) -> None:
-    """Move towards the model; quickly at first, to forget the initial weights."""
-    step = int(n_averaged)
-    torch._foreach_lerp_(own, sources, 1 - min(AVERAGING, step / (step + 10)))
+def _loss(model: Trainable, batch: Batch, x: Tensor) -> Tensor:
+    return model.loss(x, batch.missing, *batch.columns, generator=batch.generator)
 
 
 class LossNet(NeuralNet):
-    """A skorch net whose module computes its loss from a batch."""
+    """A skorch net whose module, always in training mode, computes its loss."""
 
-    def infer(self, x: Batch, **fit_params: Any) -> Tensor:
-        """Return the loss of a batch, which lies on the device."""
-        loss: Tensor = self.module_(x)
-        return loss
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Compute the loss of a batch, which lies on the device, and gradients."""
+        loss = self.module_(batch[0])
+        loss.backward()
+        return {"loss": loss, "y_pred": loss}
 
-    def get_loss(self, y_pred: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Return what the module returned."""
-        return y_pred
+    @torch.no_grad()
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Compute the loss of the average."""
+        loss = self.module_.validate(batch[0])
+        return {"loss": loss, "y_pred": loss}
 
 
-class Average(Callback):
-    """Keep the moving average of the weights."""
+class EachStep(Callback):
+    """Bound the gradient; keep the moving average of the weights."""
 
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Look up the weights once: modules take long to list them."""
+        self.step_ = 0
+        self.weights_ = list(net.module_.model.parameters())
+        self.average_ = list(net.module_.average.parameters())
+
+    def on_grad_computed(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Scale a gradient that is too long."""
+        nn.utils.clip_grad_norm_(self.weights_, MAX_GRADIENT)
+
+    @torch.no_grad()
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Average after every optimiser step."""
+        """Move towards the model; quickly at first, to forget the initial weights."""
         if training:
-            net.module_.average.update_parameters(net.module_.model)
+            self.step_ += 1
+            share = 1 - min(AVERAGING, self.step_ / (self.step_ + 10))
+            torch._foreach_lerp_(self.average_, self.weights_, share)
 
 
 class Enough(Exception):
@@ -195,7 +205,7 @@ class KeepBest(Callback):
 
 
 def _averaged(net: Any) -> dict[str, Tensor]:
-    return copy.deepcopy(net.module_.average.module.state_dict())
+    return copy.deepcopy(net.module_.average.state_dict())
 
 
 @dataclass(frozen=True)
@@ -246,7 +256,7 @@ def train(
         iterator_valid__shuffle=False,
         train_split=None if validation is None else predefined_split(validation),
         callbacks=[
-            ("clip", GradientNormClipping(MAX_GRADIENT)),
+            ("each_step", EachStep()),
             (
                 "rate",
                 LRScheduler(
@@ -256,7 +266,6 @@ def train(
                     event_name=None,
                 ),
             ),
-            ("average", Average()),
             ("keep_best", keeper),
         ],
         callbacks__epoch_timer=None,

@@ -28,7 +28,7 @@ class Score:
     Parameters
     ----------
     draws : list of arrays of shape (n, n_samples, ...)
-        Of each law, independent of one another.
+        Of each law. The same sample of two laws may share its noise, others not.
     y : array of shape (n, ...)
         What followed; cases with a missing entry are left out.
     is_joint : bool

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .errors import Errors
 from .windowed import WindowedState
 
+
 @dataclass(frozen=True)
 class AdditiveDistribution:
     """Location (n, d) plus an error."""

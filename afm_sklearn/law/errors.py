@@ -20,10 +20,20 @@ from .normal import MAX_SCORE
 
 LOG_TWO_PI = math.log(2 * math.pi)
 MIN_BANDWIDTH = 1e-3  # relative to the spread
+TINY = 1e-30  # of a channel that never changed
 
 
 class Errors(nn.Module, ABC):
-    """The law of a step around a location (n, d)."""
+    """The law of a step around a location (n, d).
+
+    Attributes
+    ----------
+    gives_y : bool
+        Whether draws are values that were seen, in the units of y, instead of steps
+        around the location in its units.
+    """
+
+    gives_y = False
 
     @abstractmethod
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
@@ -126,6 +136,10 @@ class Resampled(Errors):
     root: Tensor
 
     @abstractmethod
+    def spread(self) -> Tensor:
+        """Return the spread (d,) of all values."""
+
+    @abstractmethod
     def atoms(self, location: Tensor) -> Tensor:
         """Return the values (n, s, d) that the channels may take."""
 
@@ -159,7 +173,8 @@ class Resampled(Errors):
     def _unit(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (n, s, d) to the atoms in bandwidths, and these (n, d)."""
         atoms = self.atoms(location)
-        spread = atoms.std(1, correction=0).clamp(min=MIN_BANDWIDTH)
+        least = (MIN_BANDWIDTH * self.spread()).clamp(min=TINY)
+        spread = torch.maximum(atoms.std(1, correction=0), least)
         bandwidth = 1.06 * spread * atoms.shape[1] ** -0.2
         return (y[:, None] - atoms) / bandwidth[:, None], bandwidth
 

@@ -15,9 +15,10 @@ MAX_INPUT = 1e6  # standardised values beyond it are no numbers to compute with
 class Frame(nn.Module):
     """Standardise windows and undo it for targets, all in double precision.
 
-    A window whose channels have left the training range, as after a change of
+    A window in which a channel has left the training range, as after a change of
     level, is moved back to the middle of it, and the forecast is moved by as much:
-    its law is that of the same deviations from another level.
+    its law is that of the same deviations from another level. All channels move, as
+    each is forecast from the differences between them.
 
     Parameters
     ----------
@@ -89,16 +90,16 @@ class Frame(nn.Module):
         return (level > self.high + room) | (level < self.low - room)
 
     def shift(self, windows: Tensor) -> Tensor | None:
-        """Return how far levels that have left the range lie from its middle.
+        """Return how far windows that have left the range lie from its middle.
 
         In the units of X, (n, d); None where all are inside.
         """
         if not self.is_shifted:
             return None
-        has_left = self.has_left(windows)
+        has_left = self.has_left(windows).any(1, keepdim=True)
         if not bool(has_left.any()):
             return None
-        return torch.where(has_left, self._level(windows), 0.0)
+        return torch.where(has_left, self._level(windows).nan_to_num(), 0.0)
 
     def _level(self, windows: Tensor) -> Tensor:
         """Mean of the lagged channels over each window, about that of training."""

@@ -87,7 +87,9 @@ class Mixture:
     def _log_average(self, values: Sequence[Tensor]) -> Tensor:
         weighted = [
             value + weight
-            for value, weight in zip(values, self.log_weights.to(values[0]), strict=True)
+            for value, weight in zip(
+                values, self.log_weights.to(values[0]), strict=True
+            )
         ]
         return torch.logsumexp(torch.stack(weighted), 0)
 

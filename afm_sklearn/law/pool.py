@@ -33,9 +33,7 @@ class PoolLaw(nn.Module):
     log_weights: Tensor
     members: Any  # of laws: lists of modules forget what they hold
 
-    def __init__(
-        self, members: Sequence[StepLaw | ResidualLaw], log_weights: Tensor
-    ):
+    def __init__(self, members: Sequence[StepLaw | ResidualLaw], log_weights: Tensor):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.register_buffer("log_weights", log_weights)

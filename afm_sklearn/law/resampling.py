@@ -13,38 +13,43 @@ MAX_ATOMS = 256  # values of a channel that stand for all
 
 
 class EmpiricalErrors(Resampled):
-    """y = location + e with e one of the rows, each as likely as any other.
+    """One of the rows, each as likely as any other, around the location or as it is.
 
     Parameters
     ----------
     rows : Tensor of shape (m, d)
     root : Tensor of shape (d, d)
         Root of their correlation.
+    is_relative : bool
+        Whether the rows are errors around the location.
     """
 
     rows: Tensor
 
-    def __init__(self, rows: Tensor, root: Tensor):
+    def __init__(self, rows: Tensor, root: Tensor, is_relative: bool = True):
         super().__init__()
+        self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("rows", rows)
         self.register_buffer("root", root)
 
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
         """Map standard normal noise (n, k, d) to draws (n, k, d)."""
-        return location[:, None] + self.rows[picked_rows(noise, len(self.rows))]
+        values = self.rows[picked_rows(noise, len(self.rows))]
+        return values + location[:, None] if self.is_relative else values
 
     def mean(self, location: Tensor) -> Tensor:
         """Mean of each channel (n, d)."""
-        return location + self.rows.mean(0)
+        return self._origin(location) + self.rows.mean(0)
 
     def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d): values that are taken, not points between them."""
-        return location[:, None] + _quantiles(self.rows.sort(0).values, levels)
+        values = _quantiles(self.rows.sort(0).values, levels.to(self.rows))
+        return self._origin(location)[:, None] + values
 
     def cdf(self, location: Tensor, y: Tensor) -> Tensor:
         """Distribution function of each channel at y (n, d)."""
         ordered = self.rows.T.contiguous().sort(1).values
-        errors = (y - location).T.contiguous()
+        errors = (y - self._origin(location)).T.contiguous()
         count = torch.searchsorted(ordered, errors, right=True)
         return (count.T / len(self.rows)).to(y)
 
@@ -52,12 +57,26 @@ class EmpiricalErrors(Resampled):
         """Return values (n, s, d), evenly spaced among all where there are many."""
         ordered = self.rows.sort(0).values
         step = max(1, len(ordered) // MAX_ATOMS)
-        return location[:, None] + ordered[step // 2 :: step]
+        return self._origin(location)[:, None] + ordered[step // 2 :: step]
+
+    def spread(self) -> Tensor:
+        """Return the spread (d,) of all values."""
+        return self.rows.std(0, correction=0)
+
+    def _origin(self, location: Tensor) -> Tensor:
+        return (
+            location if self.is_relative else torch.zeros_like(location).to(self.rows)
+        )
 
     def config(self) -> dict[str, Any]:
         """Return the kind and its sizes."""
         m, d = self.rows.shape
-        return {"kind": "empirical", "m": m, "d": d}
+        return {
+            "kind": "empirical",
+            "m": m,
+            "d": d,
+            "is_relative": self.is_relative,
+        }
 
 
 class BinnedErrors(Resampled):
@@ -95,7 +114,7 @@ class BinnedErrors(Resampled):
         is_relative: bool,
     ):
         super().__init__()
-        self.is_relative = is_relative
+        self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("edges", edges)
         self.register_buffer("table", table)
         self.register_buffer("ranks", ranks)
@@ -113,6 +132,10 @@ class BinnedErrors(Resampled):
         """Return the values (n, s, d) in the bins of the locations."""
         values = self.table.flatten(0, 1)[self._bins(location)].transpose(1, 2)
         return values + location[:, None] if self.is_relative else values
+
+    def spread(self) -> Tensor:
+        """Return the spread (d,) of all values."""
+        return self.table.flatten(1).std(1, correction=0)
 
     def _bins(self, location: Tensor) -> Tensor:
         """Return the bin of each location (n, d), counted over all channels."""
@@ -162,7 +185,8 @@ class AnalogErrors(Resampled):
         is_relative: bool,
     ):
         super().__init__()
-        self.n_neighbors, self.is_relative = n_neighbors, is_relative
+        self.n_neighbors = n_neighbors
+        self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("forecasts", forecasts)
         self.register_buffer("values", values)
         self.register_buffer("root", root)
@@ -177,6 +201,10 @@ class AnalogErrors(Resampled):
         """Return the values (n, s, d) of the nearest rows."""
         values = self.values[self._nearest(location)]
         return values + location[:, None] if self.is_relative else values
+
+    def spread(self) -> Tensor:
+        """Return the spread (d,) of all values."""
+        return self.values.std(0, correction=0)
 
     def _nearest(self, location: Tensor) -> Tensor:
         distance = torch.cdist(location, self.forecasts)

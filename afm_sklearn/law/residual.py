@@ -101,7 +101,7 @@ class FramedDistribution:
     @property
     def mean(self) -> Tensor:
         """Mean (n, d)."""
-        return self.frame.to_y(self.own.mean, self.shift)
+        return self._to_y(self.own.mean)
 
     def rsample(
         self,
@@ -112,12 +112,11 @@ class FramedDistribution:
     ) -> Tensor:
         """Draws (n, n_samples, d)."""
         u = self.own.rsample(n_samples, generator=generator, noise=noise)
-        return self.frame.to_y(u, self.shift)
+        return self._to_y(u)
 
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d)."""
-        u = self.own.quantile(levels.to(self.own.location))
-        return self.frame.to_y(u, self.shift)
+        return self._to_y(self.own.quantile(levels.to(self.own.location)))
 
     def cdf(self, y: Tensor) -> Tensor:
         """Distribution function of each channel (n, d)."""
@@ -125,15 +124,33 @@ class FramedDistribution:
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Joint log density (n,)."""
-        unit = torch.where(torch.isnan(y), 0.0, self.frame.y_scale.log()).sum(1)
+        unit = torch.where(torch.isnan(y), 0.0, self._log_unit()).sum(1)
         return self.own.log_prob(self._to_u(y)) - unit
 
     def log_prob_by_channel(self, y: Tensor) -> Tensor:
         """Log density of each channel alone (n, d)."""
-        return self.own.log_prob_by_channel(self._to_u(y)) - self.frame.y_scale.log()
+        return self.own.log_prob_by_channel(self._to_u(y)) - self._log_unit()
+
+    def _log_unit(self) -> Tensor:
+        scale = self.frame.y_scale
+        return torch.zeros_like(scale) if self.own.errors.gives_y else scale.log()
+
+    def _to_y(self, values: Tensor) -> Tensor:
+        if not self.own.errors.gives_y:
+            return self.frame.to_y(values, self.shift)
+        return values.double() + self._moved(values.ndim)
 
     def _to_u(self, y: Tensor) -> Tensor:
+        if self.own.errors.gives_y:
+            return y - self._moved(y.ndim)
         return self.frame.to_u(y, self.shift).to(self.own.location)
+
+    def _moved(self, n_axes: int) -> Tensor:
+        """How far the level has moved (n, ..., d), in the units of y."""
+        if self.shift is None:
+            return torch.zeros_like(self.frame.y_scale)
+        moved = self.frame.lag_scale * self.shift
+        return moved.reshape(len(moved), *(1,) * (n_axes - 2), -1)
 
 
 def blank_errors(config: dict[str, Any]) -> Errors:
@@ -144,15 +161,19 @@ def blank_errors(config: dict[str, Any]) -> Errors:
         return GaussianErrors(torch.ones_like(root[0]), root)
     rows = root.new_zeros(config["m"], d)
     if config["kind"] == "empirical":
-        return EmpiricalErrors(rows, root)
+        is_relative = config["is_relative"]
+        values = rows if is_relative else rows.double()
+        return EmpiricalErrors(values, root, is_relative)
     if config["kind"] == "analog":
+        values = rows.clone() if config["is_relative"] else rows.double()
         return AnalogErrors(
-            rows, rows.clone(), root, config["n_neighbors"], config["is_relative"]
+            rows, values, root, config["n_neighbors"], config["is_relative"]
         )
     n_bins, size = config["n_bins"], config["size"]
+    table = root.new_zeros(d, n_bins, size)
     return BinnedErrors(
         root.new_zeros(d, n_bins - 1),
-        root.new_zeros(d, n_bins, size),
+        table if config["is_relative"] else table.double(),
         torch.zeros(config["m"], d, dtype=torch.int32),
         root,
         config["is_relative"],

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-
 if TYPE_CHECKING:
     from .law import Law
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,8 @@ from .flow.matching import Flow
 from .flow.solvers import Velocity, integrate
 from .frame import Frame
 from .gaps import Gaps
-from .law import Law
 from .initial import build_blank
+from .law import Law
 from .linear import LinearLaw
 from .networks.architecture import Architecture
 from .networks.encoders import HistoryEncoder
@@ -86,9 +87,7 @@ class StepLaw(Law):
         self.channels, self.flow = channels, flow
         self.solver, self.n_steps = solver, n_steps
         self.architecture, self.is_correlated = architecture, is_correlated
-        self.register_buffer(
-            "factor", torch.eye(frame.n_outputs, dtype=torch.float32)
-        )
+        self.register_buffer("factor", torch.eye(frame.n_outputs, dtype=torch.float32))
         lengths = [encoder.length for encoder in self.encoders()]
         self.reach = max([channels.linear.n_lags, *lengths])
 
