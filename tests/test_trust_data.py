@@ -61,6 +61,7 @@ def _lacking(X, n_missing):
     return X
 
 
+@pytest.mark.slow
 def test_intervals_hold_however_many_lags_are_missing(var):
     model, X, y = var
     X, y = X[8:158], y[8:158]
@@ -93,6 +94,7 @@ def test_windows_without_gaps_are_forecast_as_if_there_were_no_others(var):
         np.testing.assert_allclose(ask(mixed)[:4], ask(mixed[:4]), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_first_rows_of_runs_are_covered():
     data = make_linear_var(15, 3, n_stimuli=0, n_runs=400, random_state=0)
     X, y = _windows(data.activity, 6, runs=data.runs), data.activity
@@ -227,6 +229,7 @@ def _one_channel_s_shift(n=1500):
     return y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["linear", "auto"])
 @pytest.mark.parametrize(
     "make", [_walks, _level_shift, _one_channel_s_shift, _growth, _exponential_growth]

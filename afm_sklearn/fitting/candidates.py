@@ -152,13 +152,15 @@ def candidates(
         linear.coef.copy_(torch.as_tensor(coef))
         linear.intercept.copy_(torch.as_tensor(intercept))
         for kind in kinds[name]:
-            errors = learn(kind, sample, sample.forecasts[name])
+            errors = learn(kind, sample, sample.forecasts[name], keeps_counts)
             law = ResidualLaw(frame, data.gaps, linear, errors).to(data.device)
             laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
     return laws
 
 
-def learn(kind: str, sample: Sample, forecasts: Array) -> Errors:
+def learn(
+    kind: str, sample: Sample, forecasts: Array, is_counts: bool = False
+) -> Errors:
     """Learn the law of a step around its forecast.
 
     Parameters
@@ -169,6 +171,8 @@ def learn(kind: str, sample: Sample, forecasts: Array) -> Errors:
         What followed.
     forecasts : array of shape (m, d)
         Honest forecasts of it, in standard units.
+    is_counts : bool
+        Whether it is counts.
     """
     errors = sample.targets - forecasts
     root = _single(correlation_root(shrunk_correlation(errors)))
@@ -178,16 +182,18 @@ def learn(kind: str, sample: Sample, forecasts: Array) -> Errors:
     # Values are kept to the last digit: zeros and counts must stay what they are.
     values = _single(errors) if is_relative else torch.from_numpy(sample.y).double()
     if kind.startswith("empirical"):
-        return EmpiricalErrors(values, root, is_relative)
+        return EmpiricalErrors(values, root, is_relative, is_counts)
     if kind.startswith("analog"):
         rows = spread_rows(np.arange(len(values)), MAX_ANALOGS)
         near = max(1, min(len(rows), round(2 * np.sqrt(len(rows)))))
         known = _single(forecasts[rows]), values[rows]
-        return AnalogErrors(*known, root, near, is_relative)
-    return _bins(forecasts, values.numpy(), is_relative)
+        return AnalogErrors(*known, root, near, is_relative, is_counts)
+    return _bins(forecasts, values.numpy(), is_relative, is_counts)
 
 
-def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
+def _bins(
+    forecasts: Array, values: Array, is_relative: bool, is_counts: bool
+) -> BinnedErrors:
     """Sort rows into bins of like forecasts, channel by channel."""
     m, d = values.shape
     n_bins = int(np.clip(m // ROWS_IN_BIN, 1, MAX_BINS))
@@ -216,6 +222,7 @@ def _bins(forecasts: Array, values: Array, is_relative: bool) -> BinnedErrors:
         torch.from_numpy(ranks),
         _single(root),
         is_relative,
+        is_counts,
     )
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.special import ndtr, ndtri
 
-from .dependence import log_copula
-from .normal import MAX_SCORE
+from .dependence import log_box_copula, log_copula
+from .lattice import smoothed_counts
+from .normal import MAX_SCORE, score_of
 
 LOG_TWO_PI = math.log(2 * math.pi)
 MIN_BANDWIDTH = 1e-3  # relative to the spread
@@ -134,6 +135,7 @@ class Resampled(Errors):
     """
 
     root: Tensor
+    is_counts = False  # whether what was seen are counts, which have probabilities
 
     @abstractmethod
     def spread(self) -> Tensor:
@@ -160,6 +162,8 @@ class Resampled(Errors):
 
     def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
         """Joint log density (n,) of y (n, d); NaN is marginalised."""
+        if self.is_counts:
+            return self._log_prob_of_counts(location, y)
         unit, bandwidth = self._unit(location, y)
         below = ndtr(unit).mean(1).clamp(1e-12, 1 - 1e-12)
         scores = ndtri(below).clamp(-MAX_SCORE, MAX_SCORE)
@@ -168,7 +172,19 @@ class Resampled(Errors):
 
     def log_prob_by_channel(self, location: Tensor, y: Tensor) -> Tensor:
         """Log density (n, d) of each channel alone."""
+        if self.is_counts:
+            mass = smoothed_counts(self.atoms(location), y.nan_to_num())[0]
+            return torch.where(torch.isnan(y), torch.nan, mass.log()).to(y)
         return _smooth_log_density(*self._unit(location, y))
+
+    def _log_prob_of_counts(self, location: Tensor, y: Tensor) -> Tensor:
+        seen = ~torch.isnan(y)
+        mass, below, above = smoothed_counts(self.atoms(location), y.nan_to_num())
+        low, high = score_of(below, 1 - below), score_of(1 - above, above)
+        low, high = (torch.where(seen, end, torch.nan) for end in (low, high))
+        alone = torch.where(seen, mass.log(), 0.0).sum(1)
+        joint = log_box_copula(self.root.to(mass), low, high)
+        return torch.where(torch.isfinite(alone), alone + joint, alone).to(y)
 
     def _unit(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (n, s, d) to the atoms in bandwidths, and these (n, d)."""

@@ -22,12 +22,21 @@ class EmpiricalErrors(Resampled):
         Root of their correlation.
     is_relative : bool
         Whether the rows are errors around the location.
+    is_counts : bool
+        Whether the rows are counts.
     """
 
     rows: Tensor
 
-    def __init__(self, rows: Tensor, root: Tensor, is_relative: bool = True):
+    def __init__(
+        self,
+        rows: Tensor,
+        root: Tensor,
+        is_relative: bool = True,
+        is_counts: bool = False,
+    ):
         super().__init__()
+        self.is_counts = is_counts
         self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("rows", rows)
         self.register_buffer("root", root)
@@ -76,6 +85,7 @@ class EmpiricalErrors(Resampled):
             "m": m,
             "d": d,
             "is_relative": self.is_relative,
+            "is_counts": self.is_counts,
         }
 
 
@@ -99,6 +109,8 @@ class BinnedErrors(Resampled):
         Root of the correlation of the ranks' normal scores.
     is_relative : bool
         Whether the values are errors around the location.
+    is_counts : bool
+        Whether the values are counts.
     """
 
     edges: Tensor
@@ -112,8 +124,10 @@ class BinnedErrors(Resampled):
         ranks: Tensor,
         root: Tensor,
         is_relative: bool,
+        is_counts: bool = False,
     ):
         super().__init__()
+        self.is_counts = is_counts
         self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("edges", edges)
         self.register_buffer("table", table)
@@ -153,6 +167,7 @@ class BinnedErrors(Resampled):
             "n_bins": n_bins,
             "size": size,
             "is_relative": self.is_relative,
+            "is_counts": self.is_counts,
         }
 
 
@@ -171,6 +186,8 @@ class AnalogErrors(Resampled):
         Rows among which one is picked.
     is_relative : bool
         Whether the values are errors around the location.
+    is_counts : bool
+        Whether the values are counts.
     """
 
     forecasts: Tensor
@@ -183,8 +200,10 @@ class AnalogErrors(Resampled):
         root: Tensor,
         n_neighbors: int,
         is_relative: bool,
+        is_counts: bool = False,
     ):
         super().__init__()
+        self.is_counts = is_counts
         self.n_neighbors = n_neighbors
         self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("forecasts", forecasts)
@@ -219,6 +238,7 @@ class AnalogErrors(Resampled):
             "d": d,
             "n_neighbors": self.n_neighbors,
             "is_relative": self.is_relative,
+            "is_counts": self.is_counts,
         }
 
 

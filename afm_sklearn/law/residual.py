@@ -163,11 +163,16 @@ def blank_errors(config: dict[str, Any]) -> Errors:
     if config["kind"] == "empirical":
         is_relative = config["is_relative"]
         values = rows if is_relative else rows.double()
-        return EmpiricalErrors(values, root, is_relative)
+        return EmpiricalErrors(values, root, is_relative, config["is_counts"])
     if config["kind"] == "analog":
         values = rows.clone() if config["is_relative"] else rows.double()
         return AnalogErrors(
-            rows, values, root, config["n_neighbors"], config["is_relative"]
+            rows,
+            values,
+            root,
+            config["n_neighbors"],
+            config["is_relative"],
+            config["is_counts"],
         )
     n_bins, size = config["n_bins"], config["size"]
     table = root.new_zeros(d, n_bins, size)
@@ -177,4 +182,5 @@ def blank_errors(config: dict[str, Any]) -> Errors:
         torch.zeros(config["m"], d, dtype=torch.int32),
         root,
         config["is_relative"],
+        config["is_counts"],
     )
