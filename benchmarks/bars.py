@@ -203,7 +203,7 @@ class _Table:
         """Few evaluations of the flow are as good as many."""
         many = "AFM, 64 evaluations"
         for model, label, limit in (
-            ("AFM", "4 evaluations", 1.01),
+            ("AFM", "steps as set", 1.01),
             ("AFM, 1 evaluation", "1 evaluation", 1.05),
         ):
             # A seed that kept no flow evaluates nothing, and is the same with any.

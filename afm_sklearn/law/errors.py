@@ -125,7 +125,7 @@ class GaussianErrors(Errors):
 class Resampled(Errors):
     """A law whose channels take one of a few values, each as likely as any other.
 
-    Densities are those of the values smoothed by Gaussians (Silverman's bandwidth),
+    Densities are those of the values smoothed by narrow Gaussians,
     with the dependence of a Gaussian copula.
 
     Attributes
@@ -187,17 +187,29 @@ class Resampled(Errors):
         return torch.where(torch.isfinite(alone), alone + joint, alone).to(y)
 
     def _unit(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances (n, s, d) to the atoms in bandwidths, and these (n, d)."""
-        atoms = self.atoms(location)
+        """Return distances to the atoms in bandwidths, and these: (n, s, d) each.
+
+        The bandwidth of an atom is how far its near neighbours on the closer side lie:
+        modes stay apart.
+        """
+        atoms = self.atoms(location).sort(1).values
+        size = atoms.shape[1]
+        reach = max(2, round(size**0.5 / 3))
+        beyond = atoms.new_full(
+            (len(atoms), min(reach, size), atoms.shape[2]), torch.inf
+        )
+        right = torch.cat([atoms[:, reach:], beyond], 1)[:, :size] - atoms
+        left = atoms - torch.cat([-beyond, atoms], 1)[:, :size]
+        width = torch.minimum(left, right)
+        width = torch.where(torch.isinf(width), 0.0, width)
         least = (MIN_BANDWIDTH * self.spread()).clamp(min=TINY)
-        spread = torch.maximum(atoms.std(1, correction=0), least)
-        bandwidth = 1.06 * spread * atoms.shape[1] ** -0.2
-        return (y[:, None] - atoms) / bandwidth[:, None], bandwidth
+        width = torch.maximum(width, least)
+        return (y[:, None] - atoms) / width, width
 
 
 def _smooth_log_density(unit: Tensor, bandwidth: Tensor) -> Tensor:
-    kernel = -0.5 * (unit.square() + LOG_TWO_PI)
-    return torch.logsumexp(kernel, 1) - math.log(unit.shape[1]) - bandwidth.log()
+    kernel = -0.5 * (unit.square() + LOG_TWO_PI) - bandwidth.log()
+    return torch.logsumexp(kernel, 1) - math.log(unit.shape[1])
 
 
 def picked_rows(noise: Tensor, m: int) -> Tensor:
