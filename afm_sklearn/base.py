@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -18,21 +16,15 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from .checks import check_integer, outer_level, seed_from
-from .compute import budget, row_parts
-from .exceptions import OutOfDistributionWarning
-from .inputs import InputChecks, without_artefacts
-from .law.mixture import Merged
+from .answers import Answers
+from .checks import check_integer, seed_from
+from .inputs import without_artefacts
 from .law.rollout import rollout
 
 Array = NDArray[Any]
-Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
-
-N_PASTS = 32  # drawn where a window has gaps, for what is no draw itself
-N_NUMBERS = 8  # held beside each number that a draw needs
 
 
-class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
+class BaseForecaster(RegressorMixin, Answers, metaclass=ABCMeta):
     """A regressor that draws: input checks, chunks, intervals and trajectories.
 
     A subclass defines its constructor, with ``window_length``, ``run_column``,
@@ -49,7 +41,6 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
     }
 
     random_state: Any = None
-    law_: Any
 
     @abstractmethod
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
@@ -296,136 +287,6 @@ class BaseForecaster(RegressorMixin, InputChecks, metaclass=ABCMeta):
 
     def _check_parameters(self) -> None:
         """Refuse arguments that their constraints alone cannot tell."""
-
-    def _law(self) -> Any:
-        """Return the law that draws."""
-        return self.law_
-
-    def _exact_law(self) -> Any:
-        """Return the law in double precision: a batch does not show in its answers."""
-        return self.law_
-
-    @property
-    def _device(self) -> torch.device:
-        return torch.device("cpu")
-
-    def _width(self) -> int:
-        """Numbers that one draw of one step needs in memory, about."""
-        return max(self.n_outputs_, self.window_shape_[1])
-
-    # -- chunks of rows --------------------------------------------------------
-
-    def _windows(self, X: Any) -> Any:
-        windows = self.make_windows(X)
-        self._warn_of_others(windows)
-        return windows
-
-    def _answer(self, X: Any, n: int, ask: Callable[[Any], torch.Tensor]) -> Array:
-        """Ask the distribution of each row for something of n numbers a channel."""
-        windows = self._windows(X)
-        return self._asked(windows, n, lambda p, rows: ask(p))
-
-    def _answer_with(
-        self, windows: Any, y: Array, ask: Callable[[Any, torch.Tensor], torch.Tensor]
-    ) -> Array:
-        """Ask the distribution of each row for something about y (n, d)."""
-        return self._asked(windows, 1, lambda p, rows: ask(p, self._tensor(y[rows])))
-
-    @torch.no_grad()
-    def _asked(
-        self, windows: Any, n: int, ask: Callable[[Any, Array], torch.Tensor]
-    ) -> Array:
-        law, out = self._exact_law(), None
-        has_gap = self._has_gap(windows)
-        for with_gaps in (False, True):
-            rows = np.flatnonzero(has_gap == with_gaps)
-            width = self._answer_width() * max(n, windows.shape[1])
-            width *= N_PASTS if with_gaps else 1
-            for part in row_parts(len(rows), width, budget()):
-                at = self._tensor(windows[rows[part]])
-                if with_gaps:
-                    # The same pasts for all rows, so that a batch does not show.
-                    past = law.complete(at, N_PASTS, None)
-                    p = Merged(law.start(past).predict(), N_PASTS)
-                else:
-                    p = law.start(at).predict()
-                values = ask(p, rows[part]).cpu().numpy()
-                if out is None:
-                    out = np.empty((len(windows), *values.shape[1:]))
-                out[rows[part]] = values
-        assert out is not None  # there is at least one row
-        return out
-
-    @torch.inference_mode()
-    def _draws(
-        self,
-        windows: Any,
-        shape: tuple[int, ...],
-        draw: Draw,
-        generator: torch.Generator,
-    ) -> Array:
-        """Draw in chunks of rows and samples, each into its place in the result."""
-        out = np.empty(shape)
-        n_samples, *steps = shape[1:]
-        has_gap = self._has_gap(windows)
-        width = N_NUMBERS * self._width() * int(np.prod(steps[:-1], initial=1))
-        most = max(1, budget() // width)
-        for with_gaps in (False, True):
-            rows = np.flatnonzero(has_gap == with_gaps)
-            for part in row_parts(len(rows), min(n_samples, most), most):
-                at = self._tensor(windows[rows[part]])
-                for first in range(0, n_samples, most):
-                    k = min(most, n_samples - first)
-                    if with_gaps:  # each draw has a past of its own
-                        past = self._law().complete(at, k, generator)
-                        draws = draw(past, 1, rows[part]).unflatten(0, (-1, k))[:, :, 0]
-                    else:
-                        draws = draw(at, k, rows[part])
-                    out[rows[part], first : first + k] = draws.cpu().numpy()
-        return out
-
-    def _has_gap(self, windows: Any) -> NDArray[np.bool_]:
-        """Tell which windows have gaps that the law has draws for."""
-        n, *shape = windows.shape
-        out = np.zeros(n, bool)
-        if not hasattr(self.law_, "complete"):
-            return out
-        for rows in row_parts(n, int(np.prod(shape))):
-            out[rows] = np.isnan(np.asarray(windows[rows])).any((1, 2))
-        return out
-
-    def _answer_width(self) -> int:
-        """Numbers that the distribution of one row needs in memory, about."""
-        return N_NUMBERS * self._width()
-
-    def _warn_of_others(self, windows: Any) -> None:
-        """Warn where windows have left the training range."""
-        has_left = getattr(getattr(self.law_, "frame", None), "has_left", None)
-        if has_left is None:
-            return
-        n, *shape = windows.shape
-        count = torch.zeros(self.n_outputs_)
-        n_out = 0
-        for rows in row_parts(n, int(np.prod(shape))):
-            left = has_left(self._tensor(windows[rows]))
-            count += left.sum(0).cpu()
-            n_out += int(left.any(1).sum())
-        if n_out:
-            warnings.warn(
-                f"{n_out} of {n} windows lie outside the range of the training data, "
-                f"most of them in channel {int(count.argmax())}",
-                OutOfDistributionWarning,
-                stacklevel=outer_level(),
-            )
-
-    # -- tensors ---------------------------------------------------------------
-
-    def _tensor(self, array: Any) -> torch.Tensor:
-        array = np.array(array, dtype=np.float64)
-        return torch.from_numpy(array).to(self._device)
-
-    def _generator(self, random_state: Any) -> torch.Generator:
-        return torch.Generator(self._device).manual_seed(seed_from(random_state))
 
     def _shape(self, values: Array) -> Array:
         return values[..., 0] if self._one_dim else values

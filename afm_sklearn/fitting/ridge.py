@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from ..compute import row_parts
 from ..data.scaled import ScaledRows
 from .features import LagFeatures
 from .forecast import LinearForecast
+from .moments import Moments, moments_of
 
 Array = NDArray[np.float64]
 Rotation = tuple[Array, Array]
@@ -39,42 +39,6 @@ OWN_PENALTIES = np.logspace(-9, 6, 31)
 DECAYS = (1.0, 2.0, 3.0)
 N_IMPUTATIONS = 4
 TINY = 1e-300
-
-
-@dataclass
-class Moments:
-    """Sums over rows of 1, f, y, f f', f y' and y^2."""
-
-    n: float
-    f: Array
-    y: Array
-    ff: Array
-    fy: Array
-    yy: Array
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            *(a + b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
-
-    def __sub__(self, other: Moments) -> Moments:
-        return Moments(
-            *(a - b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
-
-    def about(self, f: Array, y: Array) -> Moments:
-        """Return the same about other origins of f and y."""
-        half = self.f - 0.5 * self.n * f
-        ff = self.ff - np.outer(half, f)
-        ff -= np.outer(f, half)
-        fy = self.fy - np.outer(self.f - self.n * f, y)
-        fy -= np.outer(f, self.y)
-        yy = self.yy - 2 * y * self.y + self.n * y**2
-        return Moments(self.n, self.f - self.n * f, self.y - self.n * y, ff, fy, yy)
-
-
-def _parts(moments: Moments) -> list:
-    return [getattr(moments, name) for name in ("n", "f", "y", "ff", "fy", "yy")]
 
 
 Judge = Callable[[LinearForecast], float]
@@ -140,7 +104,7 @@ def _fit(
     walk: Array | None,
     judge: Judge | None,
 ) -> dict[str, LinearForecast]:
-    held = [_moments(features, y, usable, block) for block in blocks]
+    held = [moments_of(features, y, usable, block) for block in blocks]
     total = sum(held[1:], held[0])
     # The last fit leaves nothing out; a single block cannot be left out.
     left_out = [*held, None] if len(held) > 1 else [None]
@@ -216,30 +180,6 @@ def _last_value(features: LagFeatures, walk: Array) -> Array:
     for j, slope in enumerate(walk):
         coef[features.newest(j), j] = slope
     return coef
-
-
-def _moments(
-    features: LagFeatures,
-    y: ScaledRows | Tensor,
-    usable: NDArray[np.bool_],
-    block: slice,
-) -> Moments:
-    p, d = features.n_features, y.shape[1]
-    sums = Moments(
-        0.0, np.zeros(p), np.zeros(d), np.zeros((p, p)), np.zeros((p, d)), np.zeros(d)
-    )
-    for rows, F in features.chunks(block):
-        kept = usable[rows]
-        f, target = (
-            values.numpy()[kept].astype(np.float64) for values in (F, y[rows].cpu())
-        )
-        sums.n += len(f)
-        sums.f += f.sum(0)
-        sums.y += target.sum(0)
-        sums.ff += f.T @ f
-        sums.fy += f.T @ target
-        sums.yy += (target**2).sum(0)
-    return sums
 
 
 class _Fit:

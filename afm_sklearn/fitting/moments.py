@@ -1,0 +1,75 @@
+"""Cross-products of features and targets: all that linear regressions need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.scaled import ScaledRows
+from .features import LagFeatures
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Moments:
+    """Sums over rows of 1, f, y, f f', f y' and y^2."""
+
+    n: float
+    f: Array
+    y: Array
+    ff: Array
+    fy: Array
+    yy: Array
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            *(a + b for a, b in zip(_parts(self), _parts(other), strict=True))
+        )
+
+    def __sub__(self, other: Moments) -> Moments:
+        return Moments(
+            *(a - b for a, b in zip(_parts(self), _parts(other), strict=True))
+        )
+
+    def about(self, f: Array, y: Array) -> Moments:
+        """Return the same about other origins of f and y."""
+        half = self.f - 0.5 * self.n * f
+        ff = self.ff - np.outer(half, f)
+        ff -= np.outer(f, half)
+        fy = self.fy - np.outer(self.f - self.n * f, y)
+        fy -= np.outer(f, self.y)
+        yy = self.yy - 2 * y * self.y + self.n * y**2
+        return Moments(self.n, self.f - self.n * f, self.y - self.n * y, ff, fy, yy)
+
+
+def _parts(moments: Moments) -> list:
+    return [getattr(moments, name) for name in ("n", "f", "y", "ff", "fy", "yy")]
+
+
+def moments_of(
+    features: LagFeatures,
+    y: ScaledRows | Tensor,
+    usable: NDArray[np.bool_],
+    block: slice,
+) -> Moments:
+    """Sum over the usable rows of a block."""
+    p, d = features.n_features, y.shape[1]
+    sums = Moments(
+        0.0, np.zeros(p), np.zeros(d), np.zeros((p, p)), np.zeros((p, d)), np.zeros(d)
+    )
+    for rows, F in features.chunks(block):
+        kept = usable[rows]
+        f, target = (
+            values.numpy()[kept].astype(np.float64) for values in (F, y[rows].cpu())
+        )
+        sums.n += len(f)
+        sums.f += f.sum(0)
+        sums.y += target.sum(0)
+        sums.ff += f.T @ f
+        sums.fy += f.T @ target
+        sums.yy += (target**2).sum(0)
+    return sums
