@@ -21,6 +21,7 @@ Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
 
 N_PASTS = 32  # drawn where a window has gaps, for what is no draw itself
 N_NUMBERS = 8  # held beside each number that a draw needs
+N_KEPT = 3  # of each number of a trajectory, until it is whole
 
 
 class Answers(InputChecks):
@@ -106,7 +107,7 @@ class Answers(InputChecks):
         out = np.empty(shape)
         n_samples, *steps = shape[1:]
         has_gap = self._has_gap(windows)
-        width = N_NUMBERS * self._width() * int(np.prod(steps[:-1], initial=1))
+        width = N_NUMBERS * self._width() + N_KEPT * int(np.prod(steps))
         most = max(1, budget() // width)
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)

@@ -176,7 +176,8 @@ class InputChecks(BaseEstimator):
             asked = bool(asked)
         found = None
         if windows.shape[2] >= d:
-            newest = np.asarray(windows[:, -1], float)[-MAX_COMPARED_ROWS:, :d]
+            last = windows[-MAX_COMPARED_ROWS:]
+            newest = np.asarray(last[:, -1], float)[:, :d]
             recent = targets[-MAX_COMPARED_ROWS:]
             if windows.shape[1] > 1 or d > 1:  # a single column may be anything
                 _refuse_own_targets(newest, recent)

@@ -32,8 +32,8 @@ from afm_sklearn import (
 )
 from afm_sklearn.baselines import Climatology, Persistence, ResidualForecaster
 from afm_sklearn.baselines.history import fill_history
-from afm_sklearn.datasets import make_linear_var, make_spiking_population
 from afm_sklearn.data.blocks import time_folds
+from afm_sklearn.datasets import make_linear_var, make_spiking_population
 
 FORECASTERS = [
     ResidualForecaster(Ridge()),

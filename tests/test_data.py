@@ -10,9 +10,9 @@ from afm_sklearn.data import scaled
 from afm_sklearn.data.blocks import hold_back, time_folds
 from afm_sklearn.data.lags import find_lag_map
 from afm_sklearn.data.runs import begins_run
+from afm_sklearn.data.scaled import ScaledRows
 from afm_sklearn.data.scaling import moments, wild_cells
 from afm_sklearn.data.store import WindowStore
-from afm_sklearn.data.scaled import ScaledRows
 from afm_sklearn.data.windows import Windows
 
 NAN = np.nan

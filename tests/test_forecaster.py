@@ -228,9 +228,9 @@ def test_where_only_the_spread_depends_on_the_past_the_mean_stays_linear():
         spread = 0.1 + 0.6 * np.abs(y[t - 1, ::-1])
         y[t] = 0.5 * y[t - 1] + spread * rng.standard_normal(2)
     X = SlidingWindow(4).fit_transform(design_matrix(y))
-    model = AFMForecaster(max_epochs=30, random_state=0).fit(X, y)
-    assert model.base_.startswith("learned")
-    pairs = zip(model.law_.channels.members, model.law_.channels.keeps_mean)
+    model = AFMForecaster(base="learned", max_epochs=30, random_state=0).fit(X, y)
+    channels = model.law_.channels
+    pairs = zip(channels.members, channels.keeps_mean, strict=True)
     assert all(keeps for member, keeps in pairs if member.reach > 1)
 
 

@@ -56,7 +56,7 @@ def _naive_rollout(law, windows, horizon, noise, stimulus=None):
 
 def _engine_rollout(law, windows, horizon, noise, stimulus=None):
     """The engine, fed with the noise of the naive one."""
-    n, k = noise.shape[:2]
+    k = noise.shape[1]
 
     class Fed:
         def __init__(self, state, step=0, first=True):

@@ -23,7 +23,8 @@ from .origins import spread_rows
 
 Array = NDArray[Any]
 
-MAX_ROWS = 4000  # of training, that errors are resampled from
+MIN_ROWS, MAX_ROWS = 1000, 4000  # of training, that errors are resampled from ..
+MAX_NUMBERS = 300_000  # .. of about so many numbers
 MAX_ANALOGS = 1000
 ROWS_IN_BIN, MAX_BINS = 40, 24
 
@@ -112,7 +113,8 @@ def take_sample(
 ) -> Sample:
     """Forecast some rows of each block by the fits that left the block out."""
     seen = np.isfinite(data.y).all(1) & data.complete
-    rows = spread_rows(np.flatnonzero(seen), MAX_ROWS)
+    n_rows = int(np.clip(MAX_NUMBERS // data.n_outputs, MIN_ROWS, MAX_ROWS))
+    rows = spread_rows(np.flatnonzero(seen), n_rows)
     shape = len(rows), data.n_outputs
     targets = data.target[data.index(rows)].cpu().double().numpy()
     forecasts = {name: np.empty(shape) for name in means}

@@ -31,7 +31,7 @@ STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
 MAX_COUNT = 100  # integers above it are taken for real values
 MIN_USABLE = 10
 MIN_COMPLETE = 50
-MAX_GAP_ROWS = 20000  # that tell how channels of X depend on one another
+MAX_GAP_ROWS = 5000  # that tell how channels of X depend on one another
 
 
 class TrainingData:

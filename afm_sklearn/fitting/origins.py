@@ -12,7 +12,7 @@ from .data import TrainingData
 
 Array = NDArray[Any]
 
-MAX_CHECKED = 4000  # rows between which links are looked at
+CHECKED = 20  # rows looked at for each one wanted
 
 
 def spread_rows(rows: Array, n: int) -> Array:
@@ -45,7 +45,7 @@ def origins(data: TrainingData, rows: Array, horizon: int, n: int) -> NDArray[np
         Fewer, or none, where there are not so many.
     """
     rows = rows[: max(0, len(rows) - horizon + 1)]
-    rows = spread_rows(rows[data.usable[rows]], MAX_CHECKED)
+    rows = spread_rows(rows[data.usable[rows]], CHECKED * n)
     if not len(rows):
         return rows
     is_start = np.zeros(len(data.y) + 1, bool)

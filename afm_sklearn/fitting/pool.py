@@ -24,9 +24,9 @@ Array = NDArray[Any]
 
 HORIZON = 16
 # Fewer where there are many channels, over which scores average too.
-N_SAMPLES = 32, 64
+N_SAMPLES = 32, 48
 N_STEP_ROWS = 50, 200  # of a block, from which the next step alone is drawn
-N_ORIGINS = 8, 24  # of a block, from which trajectories are drawn
+N_ORIGINS = 8, 16  # of a block, from which trajectories are drawn
 N_HELD = 4  # times as many among the rows that networks did not see
 NUMBERS = 800
 MIN_CASES = 8
@@ -105,16 +105,17 @@ def scores_of(
     mean, scale = data.y_moments
     y = (data.y[cases.rows] - mean) / scale
     step = [one for one, _ in draws]
-    scores = {"crps": Score(step, y, False), "energy": Score(step, y, True)}
+    scores = {"crps": Score.of(step, y, False), "energy": Score.of(step, y, True)}
     if cases.horizon:
         ahead = cases.starts[:, None] + np.arange(cases.horizon)
         y = (data.y[ahead] - mean) / scale
         paths = [path for _, path in draws]
         near = min(8, cases.horizon)
-        scores["trajectory"] = Score([x[:, :, :near] for x in paths], y[:, :near], True)
-        for lead in sorted({near, cases.horizon}):
+        whole = [x[:, :, :near] for x in paths]
+        scores["trajectory"] = Score.of(whole, y[:, :near], True)
+        for name, lead in (("crps ahead", near), ("crps far ahead", cases.horizon)):
             at = [x[:, :, lead - 1] for x in paths]
-            scores[f"crps at {lead}"] = Score(at, y[:, lead - 1], False)
+            scores[name] = Score.of(at, y[:, lead - 1], False)
     return scores
 
 
@@ -137,23 +138,23 @@ def fit_pool(
     blocks = stage.means["stack"].blocks
     if len(blocks) < 2 or len(sample.rows) < MIN_SAMPLE:
         return None
-    parts: list[tuple[Cases, list[tuple[Array, Array]]]] = []
+    parts: dict[str, list[Score]] = {}
     names: list[str] = []
     for k, block in enumerate(blocks):
         laws = candidates(
             data, stage.features, stage.means, sample, k, keeps_counts=keeps_counts
         )
         names = list(laws)
-        rows = np.arange(block.start, block.stop)
-        cases = cases_among(data, rows)
-        if len(cases.rows):
-            # The same noise for all: laws are compared draw by draw.
-            drawn = [draws_of(data, law, cases, k) for law in laws.values()]
-            parts.append((cases, drawn))
-    cases, draws = _joined(parts, len(names))
-    if len(cases.rows) < MIN_CASES:
+        cases = cases_among(data, np.arange(block.start, block.stop))
+        if not len(cases.rows):
+            continue
+        # The same noise for all: laws are compared draw by draw.
+        draws = [draws_of(data, law, cases, k) for law in laws.values()]
+        for name, score in scores_of(data, cases, draws).items():
+            parts.setdefault(name, []).append(score)
+    scores = {name: Score.joined(each) for name, each in parts.items()}
+    if not scores or scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
-    scores = scores_of(data, cases, draws)
     weights = _weigh(scores)
     whole = candidates(
         data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
@@ -161,25 +162,9 @@ def fit_pool(
     return whole, weights, _records(names, weights, scores)
 
 
-def _joined(
-    parts: list[tuple[Cases, list[tuple[Array, Array]]]], n_laws: int
-) -> tuple[Cases, list[tuple[Array, Array]]]:
-    """Join the cases of all blocks, with trajectories as long as all have them."""
-    horizons = [cases.horizon for cases, _ in parts if cases.horizon]
-    horizon = min(horizons, default=0)
-    rows = [cases.rows for cases, _ in parts] or [np.empty(0, int)]
-    starts = [c.starts for c, _ in parts if c.horizon] or [np.empty(0, int)]
-    draws = []
-    for k in range(n_laws):
-        step = np.concatenate([drawn[k][0] for _, drawn in parts])
-        paths = [drawn[k][1][:, :, :horizon] for cases, drawn in parts if cases.horizon]
-        draws.append((step, np.concatenate(paths) if paths else step[:0, :, None]))
-    return Cases(np.concatenate(rows), np.concatenate(starts), horizon), draws
-
-
 def _weigh(scores: dict[str, Score]) -> Array:
-    to_y = np.mean([score.to_y for score in scores.values()], 0)
-    between = np.mean([score.between for score in scores.values()], 0)
+    terms = [score.terms() for score in scores.values() if score.to_y.size]
+    to_y, between = (np.mean(part, 0) for part in zip(*terms, strict=True))
     return best_weights(to_y, between)
 
 
@@ -192,6 +177,8 @@ def _records(
         record: dict[str, Any] = {"candidate": name, "weight": float(weights[k])}
         for label, score in scores.items():
             single = score.single[k]
+            if not len(single):
+                continue
             record[label] = float(single.mean())
             error = single.std(ddof=1) / np.sqrt(len(single)) if len(single) > 1 else 0
             record[f"{label}, standard error"] = float(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,8 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     law, kept = _fit_networks(data, stage, previous)
     if data.settings.base != "auto" or means is None:
         return Fitted(law, kept, data.family, data.history, [])
+    # Forecasts of all rows have done their duty; they are as large as the recording.
+    stage, means = (replace(s, forecast=s.forecast[:0].clone()) for s in (stage, means))
     keeps_counts = data.is_counts
     pool = fit_pool(real, means, keeps_counts=keeps_counts)
     if pool is None:

@@ -9,6 +9,8 @@ for the CRPS, and for the energy score with norms of vectors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,55 +19,74 @@ from scipy.optimize import nnls
 
 Array = NDArray[Any]
 
-N_SHIFTS = 4  # pairs of draws, of each draw
+N_SHIFTS = 2  # pairs of draws, of each draw
 MIN_WEIGHT = 0.02
 FLOOR = 1e-4  # of the largest eigenvalue
 
 
+@dataclass(frozen=True)
 class Score:
-    """One score of several laws on the same cases.
-
-    Parameters
-    ----------
-    draws : list of arrays of shape (n, n_samples, ...)
-        Of each law. The same sample of two laws may share its noise, others not.
-    y : array of shape (n, ...)
-        What followed; cases with a missing entry are left out.
-    is_joint : bool
-        Energy score of all that follows the second axis as one vector; otherwise the
-        mean CRPS.
+    """One score of m laws on the same n cases.
 
     Attributes
     ----------
-    single : array of shape (m, n)
-        Score of each law, case by case.
-    to_y : array of shape (m,)
-    between : array of shape (m, m)
-        The two expectations of the formula, relative to the best single score.
+    to_y : array of shape (m, n)
+        E|X_i - y| of each case.
+    between : array of shape (m, m, n)
+        E|X_i - X_j'|.
     """
 
-    def __init__(self, draws: list[Array], y: Array, is_joint: bool):
-        n = len(y)
-        seen = np.isfinite(y.reshape(n, -1)).all(1)
-        y = y[seen]
-        draws = [x[seen].reshape(len(y), x.shape[1], -1) for x in draws]
-        y = y.reshape(len(y), 1, -1)
-        m = len(draws)
-        to_y = np.array([_distance(x - y, is_joint) for x in draws])
-        between = np.empty((m, m, len(y)))
+    to_y: Array
+    between: Array
+
+    @classmethod
+    def of(cls, draws: Sequence[Array], y: Array, is_joint: bool) -> Score:
+        """Compute it from draws.
+
+        Parameters
+        ----------
+        draws : sequence of arrays of shape (n, n_samples, ...)
+            Of each law. The same sample of two laws may share its noise, others not.
+        y : array of shape (n, ...)
+            What followed; cases with a missing entry are left out.
+        is_joint : bool
+            Energy score of all that follows the second axis as one vector; otherwise
+            the mean CRPS.
+        """
+        seen = np.isfinite(y.reshape(len(y), -1)).all(1)
+        n, m = int(seen.sum()), len(draws)
+        y = y[seen].reshape(n, 1, -1).astype(np.float32)
+        flat = [x[seen].reshape(n, x.shape[1], -1) for x in draws]
+        to_y = np.array([_distance(x - y, is_joint) for x in flat]).reshape(m, n)
+        between = np.zeros((m, m, n))
         for shift in range(1, N_SHIFTS + 1):
-            for j, other in enumerate(draws):
+            for j, other in enumerate(flat):
                 moved = np.roll(other, shift, axis=1)
                 for i in range(j + 1):
-                    apart = _distance(draws[i] - moved, is_joint)
-                    between[i, j] = apart + (between[i, j] if shift > 1 else 0.0)
-        between /= N_SHIFTS
+                    between[i, j] += _distance(flat[i] - moved, is_joint) / N_SHIFTS
         upper = np.triu_indices(m, 1)
         between[upper[1], upper[0]] = between[upper]
-        self.single = to_y - 0.5 * between[np.arange(m), np.arange(m)]
+        return cls(to_y, between)
+
+    @classmethod
+    def joined(cls, scores: Sequence[Score]) -> Score:
+        """Return the score of the cases of all."""
+        return cls(
+            np.concatenate([score.to_y for score in scores], 1),
+            np.concatenate([score.between for score in scores], 2),
+        )
+
+    @property
+    def single(self) -> Array:
+        """Score of each law, case by case: (m, n)."""
+        every = np.arange(len(self.to_y))
+        single: Array = self.to_y - 0.5 * self.between[every, every]
+        return single
+
+    def terms(self) -> tuple[Array, Array]:
+        """Return the linear and the quadratic term, relative to the best law."""
         best = max(float(self.single.mean(1).min()), 1e-12)
-        self.to_y = to_y.mean(1) / best
-        self.between = between.mean(2) / best
+        return self.to_y.mean(1) / best, self.between.mean(2) / best
 
 
 def _distance(apart: Array, is_joint: bool) -> Array:
@@ -97,6 +118,8 @@ def best_weights(to_y: Array, between: Array) -> Array:
     heavy = 1e3 * np.abs(root).max()
     system = np.vstack([root, np.full(m, heavy)])
     weights, _ = nnls(system, np.append(goal, heavy), maxiter=100 * m)
+    if not weights.sum() > 0:
+        return np.eye(m)[np.argmin(to_y - 0.5 * between.diagonal())]
     weights = np.where(weights < MIN_WEIGHT * weights.sum(), 0.0, weights)
     total: Array = weights / weights.sum()
     return total
