@@ -200,6 +200,7 @@ class ResidualForecaster(BaseForecaster):
             law,
             torch.from_numpy(self.lag_scale_),
             torch.from_numpy(self.lag_offset_),
+            is_exact=False,  # what the regressor predicts is what is predicted
         )
 
 

@@ -18,14 +18,15 @@ class AdditiveDistribution:
 
     location: Tensor
     errors: Errors
+    is_exact: bool = True
 
     def __len__(self) -> int:
         return len(self.location)
 
     @property
     def mean(self) -> Tensor:
-        """Location, plus what errors are on average."""
-        return self.errors.mean(self.location)
+        """Location, plus what errors are on average if that is to count."""
+        return self.errors.mean(self.location) if self.is_exact else self.location
 
     def rsample(
         self,
@@ -69,6 +70,8 @@ class AdditiveLaw(nn.Module):
     errors : Errors
     lag_scale, lag_offset : Tensor of shape (d,)
         The newest lagged channels are ``(y - lag_offset) / lag_scale``.
+    is_exact : bool
+        Whether the mean of the law counts what errors are on average.
     """
 
     lag_scale: Tensor
@@ -80,9 +83,11 @@ class AdditiveLaw(nn.Module):
         errors: Errors,
         lag_scale: Tensor,
         lag_offset: Tensor,
+        *,
+        is_exact: bool = True,
     ):
         super().__init__()
-        self.mean, self.errors = mean, errors
+        self.mean, self.errors, self.is_exact = mean, errors, is_exact
         self.register_buffer("lag_scale", lag_scale)
         self.register_buffer("lag_offset", lag_offset)
 
@@ -97,4 +102,4 @@ class AdditiveLaw(nn.Module):
 
     def distribution(self, windows: Tensor) -> AdditiveDistribution:
         """Return the distribution of the step that windows lead to."""
-        return AdditiveDistribution(self.mean(windows), self.errors)
+        return AdditiveDistribution(self.mean(windows), self.errors, self.is_exact)

@@ -212,6 +212,15 @@ def _smooth_log_density(unit: Tensor, bandwidth: Tensor) -> Tensor:
     return torch.logsumexp(kernel, 1) - math.log(unit.shape[1])
 
 
+def refuse_gradient(location: Tensor) -> None:
+    """Refuse to draw where a gradient is asked for that the draws do not have."""
+    if torch.is_grad_enabled() and location.requires_grad:
+        raise RuntimeError(
+            "draws that resample what was seen have no gradient; laws fitted with "
+            "base='linear' or 'learned' to real values have one"
+        )
+
+
 def picked_rows(noise: Tensor, m: int) -> Tensor:
     """Pick one of m rows by the first entry of each noise (..., d)."""
     return (ndtr(noise[..., 0].double()) * m).long().clamp(max=m - 1)

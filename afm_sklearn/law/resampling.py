@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import Resampled, picked_rows
+from .errors import Resampled, picked_rows, refuse_gradient
 
 MAX_ATOMS = 256  # values of a channel that stand for all
 
@@ -43,6 +43,8 @@ class EmpiricalErrors(Resampled):
 
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
         """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        if not self.is_relative:
+            refuse_gradient(location)
         values = self.rows[picked_rows(noise, len(self.rows))]
         return values + location[:, None] if self.is_relative else values
 
@@ -136,6 +138,7 @@ class BinnedErrors(Resampled):
 
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
         """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        refuse_gradient(location)
         ranks = self.ranks[picked_rows(noise, len(self.ranks))].long()
         size = self.table.shape[2]
         first = self._bins(location)[:, None] * size
@@ -212,6 +215,7 @@ class AnalogErrors(Resampled):
 
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
         """Map standard normal noise (n, k, d) to draws (n, k, d)."""
+        refuse_gradient(location)
         near = self._nearest(location)
         values = self.values[near.gather(1, picked_rows(noise, self.n_neighbors))]
         return values + location[:, None] if self.is_relative else values
