@@ -14,7 +14,7 @@ from ..law.pool import PoolLaw
 from ..law.residual import ResidualLaw
 from ..law.rollout import rollout
 from ..law.step import StepLaw
-from .candidates import candidates, take_sample
+from .candidates import Sample, candidates
 from .data import TrainingData
 from .linear import LinearStage
 from .origins import origins, spread_rows, stimulus_at, windows_at
@@ -120,7 +120,7 @@ def scores_of(
 
 
 def fit_pool(
-    data: TrainingData, stage: LinearStage, *, keeps_counts: bool
+    data: TrainingData, stage: LinearStage, sample: Sample, *, keeps_counts: bool
 ) -> tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]] | None:
     """Weigh the candidates by all blocks, each held out in turn.
 
@@ -134,7 +134,6 @@ def fit_pool(
     None
         Where there is too little to learn from.
     """
-    sample = take_sample(data, stage.features, stage.means)
     blocks = stage.means["stack"].blocks
     if len(blocks) < 2 or len(sample.rows) < MIN_SAMPLE:
         return None
@@ -190,6 +189,7 @@ def add_network(
     data: TrainingData,
     stage: LinearStage,
     own: LinearStage,
+    sample: Sample,
     pool: tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]],
     law: StepLaw,
     name: str,
@@ -203,7 +203,6 @@ def add_network(
     """
     _, weights, selection = pool
     blocks = stage.means["stack"].blocks
-    sample = take_sample(data, stage.features, stage.means)
     without = candidates(
         data,
         stage.features,

@@ -16,6 +16,7 @@ from ..law.channels import ChannelLaws
 from ..law.flow.matching import Flow
 from ..law.pool import PoolLaw
 from ..law.step import StepLaw
+from .candidates import take_sample
 from .data import TrainingData
 from .dependence import fit_flow, held_scores, noise_factor, solver_steps
 from .family import choose_family
@@ -96,14 +97,15 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     # Forecasts of all rows have done their duty; they are as large as the recording.
     stage, means = (replace(s, forecast=s.forecast[:0].clone()) for s in (stage, means))
     keeps_counts = data.is_counts
-    pool = fit_pool(real, means, keeps_counts=keeps_counts)
+    sample = take_sample(real, means.features, means.means)
+    pool = fit_pool(real, means, sample, keeps_counts=keeps_counts)
     if pool is None:
         return Fitted(law, kept, data.family, data.history, [])
     laws, weights, selection = pool
     weight = 0.0
     if kept != "linear" or keeps_counts:
         weight = add_network(
-            real, means, stage, pool, law, kept, keeps_counts=keeps_counts
+            real, means, stage, sample, pool, law, kept, keeps_counts=keeps_counts
         )
     whole = pooled(laws, weights)
     if weight == 0.0:
