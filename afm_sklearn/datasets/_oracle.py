@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
 
 from ..law.rollout import rollout
-from ..law.windowed import WindowedState
 from ._law import Array, Law, Seed, make_generator
-
-Mask = NDArray[np.bool_]
+from ._windowed import Rollable, draw_windows, finite, spread, unpack
 
 
 def _law_has(name: str) -> Callable[[Any], bool]:
@@ -85,8 +83,8 @@ class Oracle(RegressorMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> Array:
         """Conditional mean.
 
-        Exact for the linear and the spiking system. For the two diffusions it
-        is the mean of a fixed, seeded set of paths, the same for every row:
+        Exact, but for the two diffusions (Lorenz and double wells). There it is
+        the mean of a fixed, seeded set of paths, the same for every row:
         deterministic, with a standard error of at most 2.3 % of the law's spread.
 
         Parameters
@@ -99,8 +97,8 @@ class Oracle(RegressorMixin, BaseEstimator):
         ndarray of shape (n, d)
             The mean, NaN where the needed lags are NaN.
         """
-        lags, stimulus, known = self._unpack(X)
-        return _spread(self.law.mean(lags[known], stimulus[known]), known)
+        lags, stimulus, known = unpack(self.law, self._windows(X))
+        return spread(self.law.mean(lags[known], stimulus[known]), known)
 
     def sample(
         self, X: ArrayLike, n_samples: int = 100, random_state: Seed = None
@@ -122,9 +120,8 @@ class Oracle(RegressorMixin, BaseEstimator):
             The draws, NaN where the needed lags are NaN.
         """
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        lags, stimulus, known = self._unpack(X)
         rng = make_generator(random_state)
-        return _spread(self._draw(lags[known], stimulus[known], n_samples, rng), known)
+        return draw_windows(self.law, self._windows(X), n_samples, rng)
 
     def sample_trajectories(
         self,
@@ -163,7 +160,7 @@ class Oracle(RegressorMixin, BaseEstimator):
         rng = make_generator(random_state)
 
         trajectories = rollout(
-            _Rollable(self, rng),
+            Rollable(self.law, rng),
             torch.tensor(windows),
             horizon,
             n_samples,
@@ -196,6 +193,8 @@ class Oracle(RegressorMixin, BaseEstimator):
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Array:
         """Exact log density (log probability of counts) of y given X.
 
+        Amplitudes that are exactly zero have a probability, others a density.
+
         Parameters
         ----------
         X : array-like of shape (n, L, c) or (n, c)
@@ -208,36 +207,16 @@ class Oracle(RegressorMixin, BaseEstimator):
         ndarray of shape (n,)
             In nats, NaN where the needed lags or y are NaN.
         """
-        lags, stimulus, known = self._unpack(X)
+        lags, stimulus, known = unpack(self.law, self._windows(X))
         target = check_array(y, dtype=np.float64, ensure_all_finite="allow-nan")
         if target.shape != (len(lags), self.law.n_outputs):
             raise ValueError(
                 f"y must have shape {(len(lags), self.law.n_outputs)}, "
                 f"got {target.shape}"
             )
-        known = known & _finite(target)
+        known = known & finite(target)
         values = self.law.log_prob(lags[known], stimulus[known], target[known])  # type: ignore[attr-defined]
-        return _spread(values, known)
-
-    def _draw(
-        self, lags: Array, stimulus: Array, n_samples: int, rng: np.random.Generator
-    ) -> Array:
-        """``n_samples`` draws for each row, (n, n_samples, d)."""
-        draws = self.law.draw(
-            np.repeat(lags, n_samples, axis=0),
-            np.repeat(stimulus, n_samples, axis=0),
-            rng,
-        )
-        return draws.reshape(len(lags), n_samples, self.law.n_outputs)
-
-    def _unpack(self, X: ArrayLike) -> tuple[Array, Array, Mask]:
-        """Lags (n, order, d), stimulus (n, s) and which rows are fully known."""
-        lags, stimulus = self._split(self._windows(X))
-        return lags, stimulus, _finite(lags) & _finite(stimulus)
-
-    def _split(self, windows: Array) -> tuple[Array, Array]:
-        d = self.law.n_outputs
-        return windows[:, -self.law.order :, :d], windows[:, -1, d:]
+        return spread(values, known)
 
     def _windows(self, X: ArrayLike) -> Array:
         windows = check_array(
@@ -277,41 +256,3 @@ class Oracle(RegressorMixin, BaseEstimator):
                 f"columns), got {future.shape}"
             )
         return torch.from_numpy(future)
-
-
-class _Rollable:
-    """An oracle as a law that the rollout engine can start, step and draw from."""
-
-    def __init__(self, oracle: Oracle, rng: np.random.Generator):
-        self.oracle, self.rng = oracle, rng
-
-    def start(self, windows: torch.Tensor) -> WindowedState:
-        unit = torch.ones(self.oracle.law.n_outputs, dtype=torch.float64)
-        return WindowedState(
-            lambda at: _Draws(self.oracle, at, self.rng), windows, unit, 0 * unit
-        )
-
-
-class _Draws:
-    """Draws of the step that windows lead to."""
-
-    def __init__(self, oracle: Oracle, windows: torch.Tensor, rng: np.random.Generator):
-        self.oracle, self.windows, self.rng = oracle, windows, rng
-
-    def rsample(self, n_samples: int, *, generator: Any = None) -> torch.Tensor:
-        lags, shown = self.oracle._split(self.windows.numpy())
-        known = _finite(lags) & _finite(shown)
-        draws = self.oracle._draw(lags[known], shown[known], n_samples, self.rng)
-        return torch.from_numpy(_spread(draws, known))
-
-
-def _finite(values: Array) -> Mask:
-    """Which rows hold no NaN at all."""
-    return np.isfinite(values.sum(axis=tuple(range(1, values.ndim))))
-
-
-def _spread(values: Array, known: Mask) -> Array:
-    """Put the rows of ``values`` where ``known``, and NaN elsewhere."""
-    out = np.full((len(known), *values.shape[1:]), np.nan)
-    out[known] = values
-    return out

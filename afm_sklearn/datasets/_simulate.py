@@ -71,6 +71,14 @@ def smooth_series(
     return lfilter([1.0], [1.0, -memory], shocks, axis=1)
 
 
+def moving_stimulus(n_runs: int, n_steps: int, rng: np.random.Generator) -> Array:
+    """Columns cos, sin and speed of a walk on a circle, (n_runs, n_steps, 3)."""
+    speed = smooth_series((n_runs, n_steps), 0.98, rng)
+    start = rng.uniform(0, 2 * np.pi, (n_runs, 1))
+    position = start + np.cumsum(0.1 * speed, axis=1)
+    return np.stack([np.cos(position), np.sin(position), speed], axis=-1)
+
+
 def check_counts(**counts: int) -> None:
     """Refuse sizes that are not integers of at least 1."""
     for name, value in counts.items():

@@ -10,7 +10,7 @@ from scipy.special import gammaln, i0
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
-from ._simulate import check_counts, record, smooth_series
+from ._simulate import check_counts, moving_stimulus, record
 
 MAX_RATE = 5.0
 
@@ -137,14 +137,6 @@ def make_spiking_population(
         ],
     )
     burn_in = 100
-    stimulus = _moving_stimulus(n_runs, burn_in + n_steps, rng)
+    stimulus = moving_stimulus(n_runs, burn_in + n_steps, rng)
     start = np.zeros((n_runs, n_neurons))
     return record(law, start, stimulus, burn_in, rng, ["cos", "sin", "speed"])
-
-
-def _moving_stimulus(n_runs: int, n_steps: int, rng: np.random.Generator) -> Array:
-    """Columns cos, sin and speed, (n_runs, n_steps, 3)."""
-    speed = smooth_series((n_runs, n_steps), 0.98, rng)
-    start = rng.uniform(0, 2 * np.pi, (n_runs, 1))
-    position = start + np.cumsum(0.1 * speed, axis=1)
-    return np.stack([np.cos(position), np.sin(position), speed], axis=-1)
