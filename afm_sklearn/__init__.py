@@ -1,6 +1,12 @@
 """Probabilistic forecasting of neural activity by autoregressive flow matching."""
 
-from .baselines import Climatology, Persistence, ResidualForecaster
+from .baselines import (
+    Climatology,
+    DirectForecaster,
+    Persistence,
+    PoissonGLM,
+    ResidualForecaster,
+)
 from .comparison import compare, diebold_mariano
 from .design import design_matrix
 from .exceptions import OutOfDistributionWarning
@@ -18,8 +24,10 @@ from .windows import SlidingWindow
 __all__ = [
     "AFMForecaster",
     "Climatology",
+    "DirectForecaster",
     "OutOfDistributionWarning",
     "Persistence",
+    "PoissonGLM",
     "ResidualForecaster",
     "SlidingWindow",
     "compare",

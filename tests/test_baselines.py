@@ -30,7 +30,13 @@ from afm_sklearn import (
     neg_crps_scorer,
     neg_energy_scorer,
 )
-from afm_sklearn.baselines import Climatology, Persistence, ResidualForecaster
+from afm_sklearn.baselines import (
+    Climatology,
+    DirectForecaster,
+    Persistence,
+    ResidualForecaster,
+)
+from afm_sklearn.baselines.errors import LAWS
 from afm_sklearn.baselines.history import fill_history
 from afm_sklearn.data.blocks import time_folds
 from afm_sklearn.datasets import make_linear_var, make_spiking_population
@@ -38,9 +44,12 @@ from afm_sklearn.datasets import make_linear_var, make_spiking_population
 FORECASTERS = [
     ResidualForecaster(Ridge()),
     ResidualForecaster(Ridge(), "bootstrap"),
+    ResidualForecaster(Ridge(), inputs="own", autoregressive=True),
     Persistence(autoregressive=True),
     Climatology(),
 ]
+# Their scikit-learn contract has a file of its own, as the Poisson GLM has.
+DIRECT = [DirectForecaster(horizon=6, residuals=kind) for kind in LAWS]
 
 
 def _windows(data, length=2):
@@ -66,7 +75,7 @@ def test_scikit_learn_contract(model, routing):
         check_estimator(model, on_skip=None)
 
 
-@pytest.mark.parametrize("model", FORECASTERS, ids=repr)
+@pytest.mark.parametrize("model", [*FORECASTERS, *DIRECT], ids=repr)
 def test_shapes_are_those_of_every_forecaster(recording, model):
     X, y = recording
     model.fit(X, y)
@@ -85,7 +94,7 @@ def test_shapes_are_those_of_every_forecaster(recording, model):
         assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("model", FORECASTERS, ids=repr)
+@pytest.mark.parametrize("model", [*FORECASTERS, *DIRECT], ids=repr)
 def test_one_dimensional_targets_drop_the_channel_axis(recording, model):
     X, y = recording[0][:, :, :1], recording[1][:, 0]
     model.fit(X, y)
@@ -95,7 +104,7 @@ def test_one_dimensional_targets_drop_the_channel_axis(recording, model):
     assert model.sample_trajectories(X[:5], 3, n_samples=4).shape == (5, 4, 3)
 
 
-@pytest.mark.parametrize("model", FORECASTERS, ids=repr)
+@pytest.mark.parametrize("model", [*FORECASTERS, *DIRECT], ids=repr)
 def test_draws_are_seeded_pickled_and_leave_global_generators_alone(recording, model):
     X, y = recording
     torch_state = torch.get_rng_state()
@@ -110,7 +119,7 @@ def test_draws_are_seeded_pickled_and_leave_global_generators_alone(recording, m
     np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
 
 
-@pytest.mark.parametrize("model", FORECASTERS, ids=repr)
+@pytest.mark.parametrize("model", [*FORECASTERS, *DIRECT], ids=repr)
 def test_quantiles_are_those_of_the_draws(recording, model):
     X, y = recording
     model.fit(X, y)
@@ -220,7 +229,7 @@ def test_units_of_a_channel_do_not_change_the_law(recording):
 def test_an_overfitting_regressor_does_not_hide_its_errors(recording):
     X, y = np.asarray(recording[0]), recording[1]
     model = ResidualForecaster(KNeighborsRegressor(1)).fit(X, y)
-    past = ~np.isnan(X[:, -1, 0])
+    past = ~np.isnan(X).any((1, 2))
     np.testing.assert_allclose(model.predict(X)[past], y[past])
     assert (model.residuals_.std(axis=0) > 1.0).all()  # the noise of the system
     X, y = (values.reshape(6, 100, *values.shape[1:]) for values in (X, y))
@@ -311,9 +320,9 @@ def test_a_regressor_of_one_target_is_fitted_once_a_channel(recording, regressor
     X, y = recording[0][100:200], recording[1][100:200]
     model = ResidualForecaster(regressor, cv=2).fit(X, y)
     assert isinstance(model.regressor_, MultiOutputRegressor)
-    flat = fill_history(X, model.channel_means_).reshape(100, -1)[1:]
-    alone = regressor.fit(flat, y[1:, 2]).predict(flat)
-    np.testing.assert_allclose(model.predict(X)[1:, 2], alone)
+    flat = fill_history(X, model.channel_means_).reshape(100, -1)[2:]  # without gaps
+    alone = regressor.fit(flat, y[2:, 2]).predict(flat)
+    np.testing.assert_allclose(model.predict(X)[2:, 2], alone)
 
 
 def test_a_pipeline_with_parameters_inside_is_a_regressor(recording):
@@ -350,7 +359,7 @@ def test_missing_targets_leave_each_channel_its_own_rows(recording):
     rng = np.random.default_rng(0)
     holes = np.where(rng.random(y.shape) < 0.2, np.nan, y)
     model = ResidualForecaster(LinearRegression()).fit(X, holes)
-    past = ~np.isnan(X[:, :, :3]).all(axis=(1, 2))
+    past = ~np.isnan(X).any(axis=(1, 2))
     flat = fill_history(X, model.channel_means_).reshape(len(X), -1)
     for j in range(3):
         rows = past & ~np.isnan(holes[:, j])
@@ -409,6 +418,11 @@ def test_a_decoder_draws_but_has_no_trajectories(recording):
         ),
         (ResidualForecaster(StandardScaler()), TypeError, "regressor.*predict, got St"),
         (ResidualForecaster(Ridge), TypeError, "regressor must be an estimator"),
+        (
+            ResidualForecaster(Ridge(), inputs="others"),
+            ValueError,
+            "'inputs' parameter .* Got 'others'",
+        ),
         (ResidualForecaster(Ridge(), cv=1), ValueError, "'cv' parameter .* Got 1"),
         (
             ResidualForecaster(Ridge(), autoregressive=2),

@@ -1,11 +1,21 @@
 """Classical forecasters with the methods of `AFMForecaster`: the ones to beat.
 
-`ResidualForecaster` turns any scikit-learn regressor into a probabilistic forecaster,
-`Persistence` is a correlated random walk, `Climatology` draws from the past at random.
+`ResidualForecaster` turns any scikit-learn regressor into a probabilistic forecaster
+that is rolled out, `DirectForecaster` fits one a lead time instead. `PoissonGLM` is the
+generalised linear model of spike counts. `Persistence` is a correlated random walk,
+`Climatology` draws from the past at random.
 """
 
 from .climatology import Climatology
+from .direct import DirectForecaster
 from .persistence import Persistence
+from .poisson_glm import PoissonGLM
 from .residual import ResidualForecaster
 
-__all__ = ["Climatology", "Persistence", "ResidualForecaster"]
+__all__ = [
+    "Climatology",
+    "DirectForecaster",
+    "Persistence",
+    "PoissonGLM",
+    "ResidualForecaster",
+]

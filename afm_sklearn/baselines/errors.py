@@ -49,6 +49,26 @@ def learn_errors(errors: Array, kind: str) -> tuple[Errors, Array]:
     return GaussianErrors(torch.from_numpy(scale), root), covariance
 
 
+def first_channels(errors: Errors, n: int) -> Errors:
+    """Return the law of the first n channels alone.
+
+    Parameters
+    ----------
+    errors : GaussianErrors or EmpiricalErrors
+        As `learn_errors` returns them.
+    n : int
+        Channels.
+
+    Returns
+    -------
+    GaussianErrors or EmpiricalErrors
+    """
+    if isinstance(errors, GaussianErrors):
+        return GaussianErrors(errors.scale[:n], errors.root[:n, :n])
+    assert isinstance(errors, EmpiricalErrors)
+    return EmpiricalErrors(errors.rows[:, :n], errors.root[:n, :n])
+
+
 def complete_rows(values: Array, name: str) -> Array:
     """Return the rows of `values` (n, d) without a NaN, at least two of them."""
     complete = values[~np.isnan(values).any(axis=1)].astype(np.float64)

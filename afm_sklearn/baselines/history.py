@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compute import row_parts
+from ..data.runs import begins_run, regular_rows
+
 Array = NDArray[Any]
 
 
@@ -68,3 +71,12 @@ def channel_means(values: Array) -> Array:
     axes = tuple(range(values.ndim - 1))
     count = np.maximum((~np.isnan(values)).sum(axis=axes), 1)
     return np.nansum(values, axis=axes, dtype=np.float64) / count
+
+
+def rows_with_past(windows: Any, n_lagged: int) -> NDArray[np.bool_]:
+    """Rows (n,) to fit on: those with a past, without gaps where nearly all are."""
+    has_past = ~begins_run(windows, n_lagged)
+    complete = np.zeros(len(has_past), bool)
+    for rows in row_parts(len(complete), int(np.prod(windows.shape[1:]))):
+        complete[rows] = ~np.isnan(np.asarray(windows[rows])).any((1, 2))
+    return regular_rows(has_past, complete)

@@ -12,6 +12,7 @@ from ..base import BaseForecaster
 from ..law.additive import AdditiveLaw
 from .errors import complete_rows, learn_errors
 from .history import carry_forward, channel_means
+from .lags import require_lags
 
 Array = NDArray[Any]
 
@@ -94,11 +95,7 @@ class Persistence(BaseForecaster):
         self.random_state = random_state
 
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
-        if not self.autoregressive_:
-            raise ValueError(
-                "Persistence needs the first channels of X to be the lagged targets, "
-                f"but {self._why_not}"
-            )
+        require_lags(self, "Persistence")
         self.means_ = channel_means(targets)
         lags = np.asarray(windows[:, -1], np.float64)[:, : self.n_outputs_]
         last = lags * self.lag_scale_ + self.lag_offset_

@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 Array = NDArray[Any]
 
 MIN_ROWS = 2
+INPUTS = ("all", "own")
 
 
 def check_regressor(regressor: Any) -> None:
@@ -38,7 +39,57 @@ def seeded(regressor: Any, seed: int) -> Any:
     return clone(regressor).set_params(**unset)
 
 
-def fit_regressor(regressor: Any, features: Array, targets: Array) -> Any:
+class ByChannel:
+    """Regressors that forecast a channel each, from features of its own.
+
+    Parameters
+    ----------
+    regressors : list of fitted estimators
+    columns : list of ndarray of int
+        The features that each one sees.
+    """
+
+    def __init__(self, regressors: list[Any], columns: list[Array]) -> None:
+        self.regressors, self.columns = regressors, columns
+
+    def predict(self, features: Array) -> Array:
+        """Predict all channels (n, d) from features (n, p)."""
+        parts = [
+            regressor.predict(features[:, own])
+            for regressor, own in zip(self.regressors, self.columns, strict=True)
+        ]
+        return np.column_stack(parts)
+
+
+def own_columns(length: int, n_channels: int, n_outputs: int) -> list[Array]:
+    """Find the features of each channel's own past and of the stimulus.
+
+    Parameters
+    ----------
+    length, n_channels, n_outputs : int
+        Steps and channels of a window, the first of which are lagged targets.
+
+    Returns
+    -------
+    list of ndarray of int
+        Columns of flat windows, one array a target.
+
+    Examples
+    --------
+    >>> own_columns(length=2, n_channels=3, n_outputs=2)
+    [array([0, 2, 3, 5]), array([1, 2, 4, 5])]
+    """
+    channel = np.arange(length * n_channels) % n_channels
+    is_stimulus = channel >= n_outputs
+    return [np.flatnonzero(is_stimulus | (channel == j)) for j in range(n_outputs)]
+
+
+def fit_regressor(
+    regressor: Any,
+    features: Array,
+    targets: Array,
+    columns: list[Array] | None = None,
+) -> Any:
     """Fit a clone of a regressor, or one a target where that is needed.
 
     Parameters
@@ -49,6 +100,8 @@ def fit_regressor(regressor: Any, features: Array, targets: Array) -> Any:
         Finite.
     targets : ndarray of shape (n, d)
         NaN where missing.
+    columns : list of ndarray of int, optional
+        The features that each target may be forecast from. All, by default.
 
     Returns
     -------
@@ -56,7 +109,7 @@ def fit_regressor(regressor: Any, features: Array, targets: Array) -> Any:
         A clone of the regressor, fitted on the rows that hold targets; a
         `MultiOutputRegressor` of clones, each fitted on the rows that hold its
         target, if the regressor takes one target only or some rows hold a part of
-        theirs.
+        theirs; `ByChannel` with `columns`.
 
     Raises
     ------
@@ -75,13 +128,19 @@ def fit_regressor(regressor: Any, features: Array, targets: Array) -> Any:
     def fit_rows(rows: Array, y: Array) -> Any:
         return clone(regressor).fit(features[rows], y[rows])
 
+    if columns is not None:
+        regressors = [
+            clone(regressor).fit(features[np.ix_(rows, own)], y[rows])
+            for rows, own, y in zip(observed.T, columns, targets.T, strict=True)
+        ]
+        return ByChannel(regressors, columns)
     if targets.shape[1] == 1:
         return fit_rows(observed[:, 0], targets[:, 0])
     some = np.any(observed, axis=1)
     if observed[some].all() and get_tags(regressor).target_tags.multi_output:
         return fit_rows(some, targets)
-    columns = MultiOutputRegressor(regressor)
-    columns.estimators_ = [
+    by_target = MultiOutputRegressor(regressor)
+    by_target.estimators_ = [
         fit_rows(rows, y) for rows, y in zip(observed.T, targets.T, strict=True)
     ]
-    return columns
+    return by_target

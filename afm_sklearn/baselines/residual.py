@@ -12,11 +12,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..base import BaseForecaster
 from ..data.blocks import time_folds
-from ..data.runs import begins_run
 from ..law.additive import AdditiveLaw
 from .errors import LAWS, complete_rows, learn_errors
-from .history import channel_means, fill_history
-from .regressor import check_regressor, fit_regressor, seeded
+from .history import channel_means, rows_with_past
+from .lags import require_lags
+from .prediction import Prediction, flat_windows, predict_rows
+from .regressor import INPUTS, check_regressor, fit_regressor, own_columns, seeded
 
 Array = NDArray[Any]
 
@@ -39,6 +40,10 @@ class ResidualForecaster(BaseForecaster):
     residuals : {"gaussian", "bootstrap"}, default="gaussian"
         Law of the errors: Gaussian around zero with a full covariance shrunk as Ledoit
         and Wolf do, or whole residual rows drawn with replacement.
+    inputs : {"all", "own"}, default="all"
+        What a channel is forecast from: the whole window, or its own past and the
+        stimulus, by a clone of the regressor of its own. "own" with a ridge is a
+        per-channel autoregression.
     cv : int, default=5
         Number of blocks of consecutive rows that are held out in turn.
     window_length : int or None, default=None
@@ -86,8 +91,9 @@ class ResidualForecaster(BaseForecaster):
 
     NaN in X is filled for the regressor: the last value of the channel observed
     earlier in the window, else the next, else its mean in `fit`. Rows without any past,
-    as the first one of a run, are forecast like all others but not fitted on: their
-    large errors would widen the forecasts of all rows. NaN in y is left out: where
+    as the first one of a run, are forecast like all others but not fitted on, nor are
+    others with gaps where they are few: their large errors would widen the forecasts
+    of all rows. NaN in y is left out: where
     some targets of a row are missing, one clone of the regressor is fitted a channel,
     on the rows that hold its target, and the law of the errors is learnt from
     complete rows.
@@ -149,6 +155,7 @@ class ResidualForecaster(BaseForecaster):
         **BaseForecaster._parameter_constraints,
         "regressor": "no_validation",  # see `check_regressor`
         "residuals": [StrOptions(set(LAWS))],
+        "inputs": [StrOptions(set(INPUTS))],
         "cv": [Interval(Integral, 2, None, closed="left")],
     }
 
@@ -157,6 +164,7 @@ class ResidualForecaster(BaseForecaster):
         regressor: Any,
         residuals: str = "gaussian",
         *,
+        inputs: str = "all",
         cv: int = 5,
         window_length: Any = None,
         run_column: Any = None,
@@ -165,6 +173,7 @@ class ResidualForecaster(BaseForecaster):
     ) -> None:
         self.regressor = regressor
         self.residuals = residuals
+        self.inputs = inputs
         self.cv = cv
         self.window_length = window_length
         self.run_column = run_column
@@ -183,40 +192,26 @@ class ResidualForecaster(BaseForecaster):
         n_lagged = self.n_outputs_ if self.autoregressive_ else windows.shape[2]
         given = np.asarray(windows)
         self.channel_means_ = channel_means(given)
-        features = _features(given, self.channel_means_)
-        # Forecasts without a past err most: a few would widen the law of all rows.
-        no_past = begins_run(windows, n_lagged)
-        targets = np.where(no_past[:, None], np.nan, targets)
+        features = flat_windows(given, self.channel_means_)
+        columns = None
+        if self.inputs == "own":
+            require_lags(self, "inputs='own'")
+            columns = own_columns(given.shape[1], given.shape[2], n_lagged)
+        # Forecasts from guesses err most: a few would widen the law of all rows.
+        kept = rows_with_past(windows, n_lagged)
+        targets = np.where(kept[:, None], targets, np.nan)
         errors = np.empty(targets.shape)
         for train, held_out in time_folds(windows, self.cv, n_lagged):
-            fold = fit_regressor(regressor, features[train], targets[train])
-            predicted = fold.predict(features[held_out]).reshape(len(held_out), -1)
+            fold = fit_regressor(regressor, features[train], targets[train], columns)
+            predicted = predict_rows(fold, features[held_out])
             errors[held_out] = targets[held_out] - predicted
-        self.regressor_ = fit_regressor(regressor, features, targets)
+        self.regressor_ = fit_regressor(regressor, features, targets, columns)
         self.residuals_ = complete_rows(errors, "the errors")
         law, self.covariance_ = learn_errors(self.residuals_, self.residuals)
         self.law_ = AdditiveLaw(
-            _Prediction(self.regressor_, self.channel_means_),
+            Prediction(self.regressor_, self.channel_means_),
             law,
             torch.from_numpy(self.lag_scale_),
             torch.from_numpy(self.lag_offset_),
             is_exact=False,  # what the regressor predicts is what is predicted
         )
-
-
-class _Prediction:
-    """What a fitted regressor predicts from flat windows whose gaps are filled."""
-
-    def __init__(self, regressor: Any, channel_means: Array) -> None:
-        self.regressor, self.channel_means = regressor, channel_means
-
-    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
-        features = _features(windows.numpy(), self.channel_means)
-        predicted = np.asarray(self.regressor.predict(features), np.float64)
-        return torch.from_numpy(predicted.reshape(len(windows), -1))
-
-
-def _features(windows: Array, channel_means: Array) -> Array:
-    # One dtype, whatever X has: draws and means then see the same numbers.
-    windows = windows.astype(np.float64, copy=False)
-    return fill_history(windows, channel_means).reshape(len(windows), -1)

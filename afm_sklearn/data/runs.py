@@ -11,6 +11,8 @@ from ..compute import row_parts
 
 Array = NDArray[Any]
 
+MOSTLY = 0.9  # of the usable rows
+
 
 def label_starts(labels: Array) -> NDArray[np.intp]:
     """Find the rows at which the run label changes.
@@ -62,3 +64,32 @@ def begins_run(windows: Any, n_lagged: int) -> NDArray[np.bool_]:
         past = np.asarray(windows[rows])[:, :, :n_lagged]
         begins[rows] = np.isnan(past).all((1, 2))
     return begins
+
+
+def regular_rows(
+    usable: NDArray[np.bool_], complete: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Choose rows to fit on: complete ones, where nearly all usable ones are.
+
+    Of a signal that can be forecast to a percent, a few windows with a guess in them
+    have larger errors than all others together.
+
+    Parameters
+    ----------
+    usable : ndarray of bool, shape (n,)
+        Rows with a past and a target.
+    complete : ndarray of bool, shape (n,)
+        Rows whose windows have no gaps.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Examples
+    --------
+    >>> usable, complete = np.ones(20, bool), np.arange(20) > 0
+    >>> regular_rows(usable, complete).sum(), regular_rows(usable, ~complete).sum()
+    (np.int64(19), np.int64(20))
+    """
+    both = usable & complete
+    return both if both.sum() >= MOSTLY * usable.sum() else usable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,13 @@ from torch import Tensor, nn
 
 from ..compute import row_parts
 from ..data.blocks import hold_back
-from ..data.runs import begins_run
+from ..data.runs import begins_run, regular_rows
 from ..data.scaled import ScaledRows
 from ..data.scaling import moments
 from ..data.store import WindowStore
 from ..data.windows import Windows
-from ..law.correlation import correlation_root, shrunk_correlation
 from ..law.frame import Frame
-from ..law.gaps import MAX_MEMORY, Gaps
+from .gaps import learn_gaps
 from .settings import Settings, build_architecture
 from .training import Rows, Schedule, Trainable, train
 
@@ -31,7 +31,17 @@ STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
 MAX_COUNT = 100  # integers above it are taken for real values
 MIN_USABLE = 10
 MIN_COMPLETE = 50
-MAX_GAP_ROWS = 5000  # that tell how channels of X depend on one another
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rows to train on and to judge by, and how long to train."""
+
+    rows: Array
+    held: Array
+    batch_size: int
+    max_epochs: int
+    patience: int
 
 
 class TrainingData:
@@ -57,10 +67,12 @@ class TrainingData:
     complete : ndarray of bool, shape (n,)
         Usable rows that tell how large errors are: those whose windows have no gaps,
         where there are enough.
+    regular : ndarray of bool, shape (n,)
+        Usable rows to fit on: see `regular_rows`.
     starts : ndarray of int
         Rows at which a run starts.
     fit_rows, held : ndarray of int
-        Usable rows to train networks on and to judge them by.
+        Regular rows to train networks on and to judge them by.
     """
 
     def __init__(self, windows: Windows, y: Array, settings: Settings):
@@ -72,7 +84,7 @@ class TrainingData:
         self.store = WindowStore.from_windows(
             windows, self.x_mean, self.x_scale, self.device
         )
-        self.gaps = _learn_gaps(self.store).to(self.device)
+        self.gaps = learn_gaps(self.store).to(self.device)
         self.y_moments = moments(y)
         self.y_mean, self.y_scale = self.y_moments
         self.could_be_counts = settings.base != "normal" and is_counts(y)
@@ -88,9 +100,10 @@ class TrainingData:
         self.complete = self.usable & self.store.complete()
         if self.complete.sum() < max(MIN_COMPLETE, 0.2 * self.usable.sum()):
             self.complete = self.usable
+        self.regular = regular_rows(self.usable, self.complete)
         fit_rows, held = hold_back(n, length, self.starts, settings.validation_fraction)
-        self.fit_rows = fit_rows[self.usable[fit_rows]]
-        self.held = held[self.usable[held]]
+        self.fit_rows = fit_rows[self.regular[fit_rows]]
+        self.held = held[self.regular[held]]
         self.architecture = build_architecture(settings, length, c, d)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history: dict[str, Any] = {}
@@ -118,6 +131,7 @@ class TrainingData:
             is_shifted=not self.is_counts,
         )
         low, high = self._range()
+        x_low, x_high = self._range_of_given()
         for name, values in {
             "x_mean": self.x_mean,
             "x_scale": self.x_scale,
@@ -127,6 +141,8 @@ class TrainingData:
             "lag_offset": s.lag_offset,
             "low": low,
             "high": high,
+            "x_low": x_low,
+            "x_high": x_high,
         }.items():
             getattr(frame, name).copy_(torch.as_tensor(values))
         return frame
@@ -145,40 +161,65 @@ class TrainingData:
         )
         return low, high
 
+    def _range_of_given(self) -> tuple[Array, Array]:
+        """Range of what is given, of unit scale; infinite for lagged targets."""
+        steps = self.store.steps
+        low = torch.full((steps.shape[1],), torch.inf)
+        high = -low
+        for rows in row_parts(*steps.shape):
+            part = steps[rows].cpu()
+            low = torch.minimum(low, part.nan_to_num(nan=torch.inf).amin(0))
+            high = torch.maximum(high, part.nan_to_num(nan=-torch.inf).amax(0))
+        is_free = low > high  # never observed
+        if self.settings.is_autoregressive:
+            is_free[: self.n_outputs] = True
+        low = torch.where(is_free, -torch.inf, low)
+        high = torch.where(is_free, torch.inf, high)
+        return low.double().numpy(), high.double().numpy()
+
     def filled(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows of the rows without gaps, and where these were."""
         return self.gaps.fill(self.store[rows])
 
     def train(
-        self, name: str, model: Trainable, columns: list[ScaledRows | Tensor]
+        self,
+        name: str,
+        model: Trainable,
+        columns: list[Any],
+        plan: Plan | None = None,
     ) -> bool:
         """Train a network with a ``loss``, early stopping on the held rows.
+
+        Parameters
+        ----------
+        name : str
+            Of its record in `history`.
+        model : Trainable
+            Trained in place.
+        columns : list
+            What can be indexed with rows, and goes beside the windows.
+        plan : Plan, optional
+            Rows and length; by default all rows and as the settings say.
 
         Returns
         -------
         bool
             False if its loss did not stay finite.
         """
-        s, n = self.settings, len(self.fit_rows)
-        batch = s.batch_size
-        if batch == "auto":
-            batch = int(np.clip(2 ** round(np.log2(max(n, 1) / 32)), 32, 256))
-        epochs = s.max_epochs
-        if epochs == "auto":
-            epochs = max(2, round(STEPS / max(1, -(-n // batch))))
+        s, plan = self.settings, plan or self._plan()
         schedule = Schedule(
-            max_epochs=epochs,
-            batch_size=batch,
+            max_epochs=plan.max_epochs,
+            batch_size=plan.batch_size,
             lr=s.lr,
             weight_decay=s.weight_decay,
             window_noise=s.window_noise,
-            patience=s.n_iter_no_change if s.early_stopping else epochs,
+            patience=plan.patience if s.early_stopping else plan.max_epochs,
             seed=s.seed,
             verbose=s.verbose,
         )
         training, held = (
             Rows(self.store, self.gaps, self.index(rows), columns)
-            for rows in (self.fit_rows, self.held)
+            for rows in (plan.rows, plan.held)
         )
         record = train(
             name, model, training, held if len(held) else None, schedule, self.device
@@ -196,6 +237,15 @@ class TrainingData:
             return False
         return True
 
+    def _plan(self) -> Plan:
+        s, n = self.settings, len(self.fit_rows)
+        batch, epochs = s.batch_size, s.max_epochs
+        if batch == "auto":
+            batch = int(np.clip(2 ** round(np.log2(max(n, 1) / 32)), 32, 256))
+        if epochs == "auto":
+            epochs = max(2, round(STEPS / max(1, -(-n // batch))))
+        return Plan(self.fit_rows, self.held, batch, epochs, s.n_iter_no_change)
+
     def index(self, rows: Array) -> Tensor:
         """Row numbers as a tensor on the device."""
         return torch.as_tensor(rows, device=self.device)
@@ -207,26 +257,6 @@ class TrainingData:
     def tensor(self, array: Array) -> Tensor:
         """Numbers as float32 on the device."""
         return torch.tensor(array, dtype=torch.float32, device=self.device)
-
-
-def _learn_gaps(store: WindowStore) -> Gaps:
-    """Memory and correlation of the channels of X, from steps that were observed."""
-    steps = store.steps[-MAX_GAP_ROWS:].cpu().double()
-    c = steps.shape[1]
-    gaps = Gaps(c)
-    products = steps[1:] * steps[:-1]
-    pairs = torch.isfinite(products)
-    both = torch.where(pairs, products, 0.0).sum(0)
-    size = [
-        torch.where(pairs, part.square(), 0.0).sum(0)
-        for part in (steps[1:], steps[:-1])
-    ]
-    memory = both / (size[0] * size[1]).sqrt().clamp(min=1e-12)
-    gaps.memory.copy_(memory.clamp(-MAX_MEMORY, MAX_MEMORY))
-    gaps.root.copy_(
-        torch.as_tensor(correlation_root(shrunk_correlation(steps.numpy())))
-    )
-    return gaps
 
 
 def _all_missing(values: Array) -> NDArray[np.bool_]:

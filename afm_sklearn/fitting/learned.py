@@ -89,6 +89,15 @@ def fit_learned(
     return pool.with_weights(data.tensor(_log(log_weights)))
 
 
+def untrained(data: TrainingData, stage: LinearStage) -> ChannelLaws:
+    """Return the law of a network of the window that has learnt nothing yet.
+
+    It is the linear forecast with a mixture for its error.
+    """
+    pool = ChannelLaws(stage.law, [_window_network(data, stage)], data.family)
+    return pool.to(data.device).with_weights(data.tensor(_log(np.array([0.0, 1.0]))))
+
+
 def _best_pool(
     data: TrainingData, stage: LinearStage, names: Sequence[str], free: ChannelLaws
 ) -> tuple[ChannelLaws, Array, Array, Array]:

@@ -67,8 +67,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
         walk, judge = _walk(data), None
         if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
             judge = RolledError(data, features, blocks)
-        usable = data.usable
-        means = fit_means(features, data.target, usable, blocks, walk, judge)
+        means = fit_means(features, data.target, data.regular, blocks, walk, judge)
         fit = means["stack"]
     forecast = _out_of_block(data, features, fit, float(law.max_location))
     law.coef.copy_(torch.as_tensor(fit.coef))

@@ -18,7 +18,7 @@ from .candidates import Sample, candidates
 from .data import TrainingData
 from .linear import LinearStage
 from .origins import origins, spread_rows, stimulus_at, windows_at
-from .weights import Score, best_weights
+from .weights import Score, weight_of_second, weights_by_score
 
 Array = NDArray[Any]
 
@@ -154,17 +154,11 @@ def fit_pool(
     scores = {name: Score.joined(each) for name, each in parts.items()}
     if not scores or scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
-    weights = _weigh(scores)
+    weights = weights_by_score(list(scores.values()))
     whole = candidates(
         data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
     )
     return whole, weights, _records(names, weights, scores)
-
-
-def _weigh(scores: dict[str, Score]) -> Array:
-    terms = [score.terms() for score in scores.values() if score.to_y.size]
-    to_y, between = (np.mean(part, 0) for part in zip(*terms, strict=True))
-    return best_weights(to_y, between)
 
 
 def _records(
@@ -191,18 +185,28 @@ def add_network(
     own: LinearStage,
     sample: Sample,
     pool: tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]],
-    law: StepLaw,
-    name: str,
+    newcomers: dict[str, StepLaw],
     *,
     keeps_counts: bool,
-) -> float:
-    """Weight of a law with networks beside the pool, by rows that both did not see.
+) -> tuple[str, float]:
+    """Choose a law with networks, and weigh it beside the pool.
 
-    The held rows end the recording. Everything linear is that of fits without its last
-    block, in the pool (of the means of `stage`) and beside networks (of `own`).
+    Both are judged by rows that they did not see, which end the recording. Everything
+    linear is that of fits without its last block, in the pool (of the means of
+    `stage`) and beside networks (of `own`).
+
+    Returns
+    -------
+    name : str
+        Of the best newcomer; empty where there is none.
+    weight : float
     """
     _, weights, selection = pool
     blocks = stage.means["stack"].blocks
+    rows = data.held[data.held >= blocks[-1].start]
+    cases = cases_among(data, rows, N_HELD)
+    if not newcomers or len(cases.rows) < MIN_CASES:
+        return "", 0.0
     without = candidates(
         data,
         stage.features,
@@ -211,19 +215,20 @@ def add_network(
         len(blocks) - 1,
         keeps_counts=keeps_counts,
     )
-    rows = data.held[data.held >= blocks[-1].start]
-    cases = cases_among(data, rows, N_HELD)
-    if len(cases.rows) < MIN_CASES:
-        return 0.0
-    judged = pooled(without, weights), _without_last_block(law, own)
+    judged: dict[str, Any] = {"pool": pooled(without, weights)}
+    judged |= {n: _without_last_block(law, own) for n, law in newcomers.items()}
     seed = data.settings.seed
-    draws = [draws_of(data, each, cases, seed) for each in judged]
+    draws = [draws_of(data, law, cases, seed) for law in judged.values()]
     scores = scores_of(data, cases, draws)
-    weight = float(_weigh(scores)[1])
+    relative = [s.single.mean(1) / s.best for s in scores.values() if s.to_y.size]
+    best = 1 + int(np.mean(relative, 0)[1:].argmin())
+    weight = weight_of_second([score.pair(0, best) for score in scores.values()])
     for record in selection:
         record["weight"] *= 1 - weight
-    selection += _records(["pool", name], np.array([1 - weight, weight]), scores)
-    return weight
+    shares = np.zeros(len(judged))
+    shares[[0, best]] = 1 - weight, weight
+    selection += _records(list(judged), shares, scores)
+    return list(judged)[best], weight
 
 
 def _without_last_block(law: StepLaw, stage: LinearStage) -> StepLaw:

@@ -8,8 +8,8 @@ for each anchor and decay, are stacked with non-negative weights that sum to one
 (Breiman 1996), chosen on blocks of rows that the fits have not seen. Everything is
 computed from the cross-products of each block, in one pass over the rows.
 
-Blocks are judged by the logarithm of their error: a block with an artefact would
-otherwise choose for all.
+Blocks are judged by the root of their summed squares, as distances are: a block with
+an artefact counts, but does not choose for all.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ MAX_FINE = 100_000
 OWN_PENALTIES = np.logspace(-9, 6, 31)
 DECAYS = (1.0, 2.0, 3.0)
 N_IMPUTATIONS = 4
-TINY = 1e-300
 
 
 Judge = Callable[[LinearForecast], float]
@@ -124,7 +123,7 @@ def _fit(
         judged = zip(fits[:-1], rotations[:-1], strict=True)
         errors = [fit.errors(rotation, penalties) for fit, rotation in judged]
         if errors:
-            choice = _log_total(errors).argmin(1)
+            choice = _total(errors).argmin(1)
         else:  # too few rows to judge: keep to the anchors
             choice = np.full((len(fits[0].anchors), d), len(penalties) - 1)
         for fit, rotation in zip(fits, rotations, strict=True):
@@ -135,9 +134,10 @@ def _fit(
     return means
 
 
-def _log_total(errors: list[Array]) -> Array:
-    """Sum over blocks of the logarithms of their errors."""
-    total: Array = np.sum([np.log(np.maximum(error, TINY)) for error in errors], axis=0)
+def _total(errors: list[Array]) -> Array:
+    """Sum over blocks of the roots of their summed squares."""
+    # Rounding may leave less than nothing.
+    total: Array = np.sum([np.sqrt(np.maximum(error, 0.0)) for error in errors], axis=0)
     return total
 
 
@@ -275,7 +275,7 @@ def _own_coefficients(fits: list[_Fit], features: LagFeatures) -> list[Array]:
                 gram = held.ff[np.ix_(own, own)]
                 error = held.yy[j] - 2 * held.fy[own, j] @ w
                 errors.append(error + (w * (gram @ w)).sum(0))
-        best = _log_total(errors).argmin() if errors else len(OWN_PENALTIES) // 2
+        best = _total(errors).argmin() if errors else len(OWN_PENALTIES) // 2
         for coef, w in zip(coefs, solved, strict=True):
             coef[own, j] = w[:, best]
     return coefs

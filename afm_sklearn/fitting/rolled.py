@@ -16,7 +16,7 @@ MAX_WORK = 2e8  # multiplications of all origins in a step
 
 
 class RolledError:
-    """Loss of a linear forecast: mean over leads of the log error of rolled means.
+    """Loss of a linear forecast: mean over leads of the log distance of rolled means.
 
     Parameters
     ----------
@@ -62,21 +62,20 @@ class RolledError:
         newest: np.ndarray = filled[:, -self.features.n_lags :].cpu().double().numpy()
         return newest
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, forecast: LinearForecast) -> float:
         """Roll the mean out and return its loss."""
-        total = np.zeros(HORIZON)
+        error = np.zeros(HORIZON)
         for k, x, stimulus, y in self.cases:
             coef, intercept = forecast.block_coefs[k], forecast.block_intercepts[k]
-            error = np.zeros(HORIZON)
             for h in range(HORIZON):
                 ahead = x.reshape(len(x), -1) @ coef + intercept
                 apart = np.nansum((ahead - y[:, h]) ** 2, axis=1)
-                error[h] = np.sqrt(apart).sum()
+                error[h] += np.sqrt(apart).sum()
                 if h + 1 < HORIZON:
                     newest = np.concatenate(
                         [ahead * self.gain + self.bias, stimulus[:, h + 1]], 1
                     )
                     x = np.concatenate([x[:, 1:], newest[:, None]], 1)
-            with np.errstate(over="ignore", invalid="ignore"):
-                total += np.log(np.maximum(error, 1e-300))
-        return float(np.nan_to_num(total.mean(), nan=np.inf, posinf=np.inf))
+        loss = np.log(np.maximum(error, 1e-300)).mean()
+        return float(np.nan_to_num(loss, nan=np.inf, posinf=np.inf))

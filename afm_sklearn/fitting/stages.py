@@ -20,11 +20,12 @@ from .candidates import take_sample
 from .data import TrainingData
 from .dependence import fit_flow, held_scores, noise_factor, solver_steps
 from .family import choose_family
-from .learned import fit_learned
+from .learned import fit_learned, untrained
 from .linear import LinearStage
 from .pool import add_network, fit_pool, pooled
 from .selection import pays
 from .settings import Settings
+from .trajectories import train_on_trajectories
 
 Array = NDArray[Any]
 
@@ -102,11 +103,12 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     if pool is None:
         return Fitted(law, kept, data.family, data.history, [])
     laws, weights, selection = pool
-    weight = 0.0
-    if kept != "linear" or keeps_counts:
-        weight = add_network(
-            real, means, stage, sample, pool, law, kept, keeps_counts=keeps_counts
-        )
+    newcomers = {} if kept == "linear" and not keeps_counts else {kept: law}
+    newcomers |= _on_trajectories(data, stage, law, kept)
+    kept, weight = add_network(
+        real, means, stage, sample, pool, newcomers, keeps_counts=keeps_counts
+    )
+    law = newcomers.get(kept, law)
     whole = pooled(laws, weights)
     if weight == 0.0:
         return Fitted(whole, "pool", data.family, data.history, selection)
@@ -143,6 +145,19 @@ def _fit_networks(
     if choose and not pays(held_scores(data, plain), held_scores(data, law)):
         return plain, kept
     return law, kept + "+flow"
+
+
+def _on_trajectories(
+    data: TrainingData, stage: LinearStage, law: StepLaw, kept: str
+) -> dict[str, StepLaw]:
+    """Train the networks of the law, or new ones, on trajectories: {name: law}."""
+    if not len(law.channels.members):
+        if data.is_counts:
+            return {}
+        law = _law(data, untrained(data, stage), None, law.factor)
+        kept = "learned"
+    tuned = train_on_trajectories(data, law)
+    return {} if tuned is None else {f"{kept}+trajectories": tuned}
 
 
 def _law(

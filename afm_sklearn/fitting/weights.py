@@ -5,6 +5,11 @@ The score of a mixture is quadratic in its weights,
 .. math:: \sum_i w_i E|X_i - y| - \tfrac12 \sum_{ij} w_i w_j E|X_i - X_j'|,
 
 for the CRPS, and for the energy score with norms of vectors.
+
+Weights that fit the held-out cases best fit their noise, too, and even weights are hard
+to beat (the forecast combination puzzle: Stock & Watson 2004; Claeskens et al. 2016).
+Weights are therefore shrunk: those of many candidates towards even ones, that of a
+newcomer towards none, as far as its gain is uncertain.
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ Array = NDArray[Any]
 
 N_SHIFTS = 2  # pairs of draws, of each draw
 MIN_WEIGHT = 0.02
+SHRINKAGE = 0.05  # towards even weights, relative to the best score
+CAUTION = 2.0  # standard errors of its gain that a newcomer's weight costs
+N_PARTS = 8  # of successive cases, whose gains tell the standard error
 FLOOR = 1e-4  # of the largest eigenvalue
 
 
@@ -83,10 +91,57 @@ class Score:
         single: Array = self.to_y - 0.5 * self.between[every, every]
         return single
 
+    def pair(self, i: int, j: int) -> Score:
+        """Return the score of two of the laws."""
+        at = [i, j]
+        return Score(self.to_y[at], self.between[np.ix_(at, at)])
+
+    @property
+    def best(self) -> float:
+        """Mean score of the best law."""
+        return max(float(self.single.mean(1).min()), 1e-12)
+
     def terms(self) -> tuple[Array, Array]:
         """Return the linear and the quadratic term, relative to the best law."""
-        best = max(float(self.single.mean(1).min()), 1e-12)
-        return self.to_y.mean(1) / best, self.between.mean(2) / best
+        return self.to_y.mean(1) / self.best, self.between.mean(2) / self.best
+
+    def error_of_gain(self) -> float:
+        """Return the standard error of what the second law gains, relative to the best.
+
+        From the means of a few parts of successive cases, which are alike.
+        """
+        gain = (self.single[0] - self.single[1]) / self.best
+        parts = [part.mean() for part in np.array_split(gain, min(N_PARTS, len(gain)))]
+        return float(np.std(parts, ddof=1) / np.sqrt(len(parts)))
+
+
+def weights_by_score(scores: Sequence[Score]) -> Array:
+    """Weights (m,) of a pool, best by the mean of the scores; each counts as much."""
+    linear, quadratic = _mean_terms(scores)
+    return best_weights(linear, quadratic - 2 * SHRINKAGE * np.eye(len(linear)))
+
+
+def weight_of_second(scores: Sequence[Score]) -> float:
+    """Weight of the second of two laws, which the scores must be sure of."""
+    scores = [score for score in scores if score.to_y.shape[1] > 1]
+    if not scores:
+        return 0.0
+    a, b = _mean_terms(scores)
+    caution = CAUTION * np.mean([score.error_of_gain() for score in scores])
+    slope = a[1] - a[0] + b[0, 0] - b[0, 1]
+    curvature = 2 * b[0, 1] - b[0, 0] - b[1, 1] + 2 * caution
+    if slope >= 0:
+        return 0.0
+    weight = 1.0 if curvature <= 0 else min(1.0, -slope / curvature)
+    if weight < MIN_WEIGHT:
+        return 0.0
+    return 1.0 if weight > 1 - MIN_WEIGHT else float(weight)
+
+
+def _mean_terms(scores: Sequence[Score]) -> tuple[Array, Array]:
+    terms = [score.terms() for score in scores if score.to_y.size]
+    linear, quadratic = (np.mean(part, 0) for part in zip(*terms, strict=True))
+    return linear, quadratic
 
 
 def _distance(apart: Array, is_joint: bool) -> Array:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 MARGIN = 0.5  # of the training range: beyond it a window has left the range
+OVERSHOOT = 0.1  # of the range, that what is given may lie beyond it and count
 REACH = 1.0  # of the range, that a draw may lie beyond it
 MAX_INPUT = 1e6  # standardised values beyond it are no numbers to compute with
 
@@ -19,6 +20,10 @@ class Frame(nn.Module):
     level, is moved back to the middle of it, and the forecast is moved by as much:
     its law is that of the same deviations from another level. All channels move, as
     each is forecast from the differences between them.
+
+    What is given (the stimulus; every channel where none is a lagged target) counts at
+    most a little beyond its training range: what would follow far outside is not known,
+    and no slope, let alone that of a log rate, holds there.
 
     Parameters
     ----------
@@ -39,6 +44,8 @@ class Frame(nn.Module):
         The newest lagged channels are ``(y - lag_offset) / lag_scale``.
     low, high : Tensor of shape (d,)
         Range of the targets in training, in units of u.
+    x_low, x_high : Tensor of shape (c,)
+        Range of what is given in training, of unit scale; infinite for lagged targets.
     """
 
     x_mean: Tensor
@@ -49,6 +56,8 @@ class Frame(nn.Module):
     lag_offset: Tensor
     low: Tensor
     high: Tensor
+    x_low: Tensor
+    x_high: Tensor
 
     def __init__(
         self,
@@ -68,6 +77,9 @@ class Frame(nn.Module):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         for name, size in ones.items():
             self.register_buffer(name, torch.ones(size, dtype=torch.float64))
+        for name, end in (("x_low", -torch.inf), ("x_high", torch.inf)):
+            ends_of_x = torch.full((n_channels,), end, dtype=torch.float64)
+            self.register_buffer(name, ends_of_x)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -112,14 +124,23 @@ class Frame(nn.Module):
         if shift is not None:
             rest = centred.new_zeros(len(shift), self.n_channels - self.n_outputs)
             centred = centred - torch.cat([shift, rest], 1)[:, None]
-        return (centred / self.x_scale).clamp(-MAX_INPUT, MAX_INPUT)
+        return self._within(centred / self.x_scale)
 
     def standardize_stimulus(self, stimulus: Tensor) -> Tensor:
         """Bring stimuli (..., s) to unit scale."""
         mean, scale = self.x_mean, self.x_scale
         s = stimulus.shape[-1]
         scaled = (stimulus.to(mean) - mean[-s:]) / scale[-s:]
-        return scaled.clamp(-MAX_INPUT, MAX_INPUT)
+        return self._within(scaled)
+
+    def _within(self, x: Tensor) -> Tensor:
+        """Bound the last channels of unit scale, as many as there are: (..., k)."""
+        low, high = self.x_low[-x.shape[-1] :], self.x_high[-x.shape[-1] :]
+        room = OVERSHOOT * (high - low)
+        low, high = (
+            end.clamp(-MAX_INPUT, MAX_INPUT) for end in (low - room, high + room)
+        )
+        return x.clamp(low, high)
 
     def lag(self, u: Tensor) -> Tensor:
         """Return what targets u (..., d) are as standardised lagged channels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -43,9 +44,10 @@ def rollout(
         In the units of y.
     """
     n = len(windows)
+    shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
     if not isinstance(law, PoolLaw):
         counts = torch.full((n,), n_samples, device=windows.device)
-        paths = _histories(law, windows, horizon, counts, stimulus, generator)
+        paths = draw_histories(law.start(windows), shown, counts, generator)
         return paths.unflatten(0, (n, n_samples))
     chosen = choose_parts(law.log_weights, n, n_samples, generator)
     shape = n, n_samples, horizon, law.frame.n_outputs
@@ -53,23 +55,36 @@ def rollout(
     for k, member in enumerate(law.members):
         own = chosen == k
         if bool(own.any()):
-            counts = own.sum(1)
-            paths = _histories(member, windows, horizon, counts, stimulus, generator)
-            out[own] = paths
+            state = member.start(windows)
+            out[own] = draw_histories(state, shown, own.sum(1), generator)
     return out
 
 
-def _histories(
-    law: Any,
-    windows: Tensor,
-    horizon: int,
+def draw_histories(
+    state: Any,
+    shown: Sequence[Tensor | None],
     counts: Tensor,
-    stimulus: Tensor | None,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Draw `counts` (n,) trajectories of each window: (sum of counts, horizon, d)."""
-    n, most, state = len(windows), int(counts.max()), law.start(windows)
-    shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
+    """Draw trajectories from each history of a state, with gradients if it has them.
+
+    Parameters
+    ----------
+    state : State
+        Of n histories.
+    shown : sequence of (Tensor of shape (n, s) or None)
+        The stimulus during each step.
+    counts : Tensor of int, shape (n,)
+        Trajectories of each history.
+    generator : torch.Generator or None
+        Source of the noise.
+
+    Returns
+    -------
+    Tensor of shape (sum of counts, horizon, d)
+        In the units of y.
+    """
+    n, most = len(counts), int(counts.max())
     y = state.predict(shown[0]).rsample(most, generator=generator)
     is_asked = torch.arange(most, device=y.device) < counts[:, None]
     rows = torch.arange(n, device=y.device).repeat_interleave(counts)

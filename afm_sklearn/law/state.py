@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .law import Law
 
 
+class MissingStep(ValueError):
+    """A step that is not known cannot be advanced by."""
+
+
 @dataclass(frozen=True)
 class State:
     """Histories, some of which may share the window that they started from.
@@ -95,7 +99,7 @@ class State:
         if y.shape != (len(self), d):
             raise ValueError(f"y has shape {tuple(y.shape)}, expected {(len(self), d)}")
         if bool(torch.isnan(y).any()):
-            raise ValueError(
+            raise MissingStep(
                 "y has missing entries: start again from a window that holds them"
             )
         u = law.frame.bounded(law.frame.to_u(y, self._own_shift()))

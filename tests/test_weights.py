@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from afm_sklearn.fitting.weights import (
+    SHRINKAGE,
+    Score,
+    best_weights,
+    weight_of_second,
+    weights_by_score,
+)
+from afm_sklearn.metrics import crps
+
+
+def _draws(n, spreads_and_offsets, seed=0, n_samples=64):
+    rng = np.random.default_rng(seed)
+    shape = n, n_samples, 1
+    return [offset + s * rng.normal(size=shape) for s, offset in spreads_and_offsets]
+
+
+def _truth(n, seed=1):
+    return np.random.default_rng(seed).normal(size=(n, 1))
+
+
+def test_the_score_of_a_single_law_is_the_fair_crps_of_its_draws():
+    y, draws = _truth(400), _draws(400, [(1.0, 0.0)], n_samples=200)
+    score = Score.of(draws, y, False)
+    expected = crps(y, draws[0]).mean()
+    assert score.single.mean() == pytest.approx(expected, rel=0.02)
+
+
+def test_the_terms_of_a_mixture_are_those_of_its_draws():
+    y, draws = _truth(500), _draws(500, [(1.0, 0.5), (1.0, -0.5)], n_samples=200)
+    score = Score.of(draws, y, False)
+    half = np.array([0.5, 0.5])
+    mixed = half @ score.to_y.mean(1) - 0.5 * half @ score.between.mean(2) @ half
+    both = np.concatenate([x[:, :100] for x in draws], axis=1)
+    assert mixed == pytest.approx(crps(y, both).mean(), rel=0.02)
+
+
+def test_weights_minimise_the_quadratic_form_on_the_simplex():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(6, 3))
+    between = np.linalg.norm(points[:, None] - points, axis=2)
+    to_y = np.linalg.norm(points - rng.normal(size=3), axis=1)
+
+    def loss(a):
+        w = np.exp(a - a.max()) / np.exp(a - a.max()).sum()
+        return to_y @ w - 0.5 * w @ between @ w
+
+    w = best_weights(to_y, between)
+    starts = [minimize(loss, rng.normal(size=6), tol=1e-12).fun for _ in range(5)]
+    assert to_y @ w - 0.5 * w @ between @ w <= min(starts) + 2e-3
+    assert w.min() >= 0 and w.sum() == pytest.approx(1)
+
+
+def test_equal_laws_get_even_weights_and_a_bad_one_none():
+    y = _truth(60)
+    draws = _draws(60, [(1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 4.0)])
+    weights = weights_by_score([Score.of(draws, y, False)])
+    assert SHRINKAGE > 0
+    np.testing.assert_allclose(weights[:3], 1 / 3, atol=0.12)
+    assert weights[3] == 0
+
+
+def test_a_newcomer_needs_more_than_chance():
+    y = _truth(200)
+    sure = Score.of(_draws(200, [(1.0, 1.0), (1.0, 0.0)]), y, False)
+    assert weight_of_second([sure]) > 0.9
+    assert (
+        weight_of_second([Score.of(_draws(200, [(1.0, 0), (1.0, 2)]), y, False)]) == 0
+    )
+    one_case = Score.of(_draws(1, [(1.0, 1.0), (1.0, 0.0)]), y[:1], False)
+    assert weight_of_second([one_case]) == 0
+
+
+def test_the_same_gain_earns_less_where_it_is_less_certain():
+    rng = np.random.default_rng(0)
+    even = np.full(80, 0.05)
+    weights = []
+    for noise in (0.02, 0.4):
+        gain = even + noise * np.repeat(rng.permutation([-1, 1] * 4), 10)
+        to_y = np.stack([np.ones(80), 1 - gain])
+        between = np.full((2, 2, 80), 0.5)
+        weights.append(weight_of_second([Score(to_y, between)]))
+    assert weights[0] > weights[1] > 0
