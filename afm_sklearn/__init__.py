@@ -13,6 +13,7 @@ from .exceptions import OutOfDistributionWarning
 from .forecast import forecast
 from .forecaster import AFMForecaster
 from .metrics import coverage, crps, energy_score, pit, variogram_score
+from .saving import load, save
 from .scorers import (
     make_trajectory_scorer,
     neg_crps_scorer,
@@ -37,11 +38,13 @@ __all__ = [
     "diebold_mariano",
     "energy_score",
     "forecast",
+    "load",
     "make_trajectory_scorer",
     "neg_crps_scorer",
     "neg_energy_scorer",
     "neg_variogram_scorer",
     "pit",
+    "save",
     "variogram_score",
 ]
 __version__ = "0.1.0"

@@ -20,11 +20,12 @@ from .answers import Answers
 from .checks import check_integer, seed_from
 from .inputs import without_artefacts
 from .law.rollout import rollout
+from .saving.mixin import Savable
 
 Array = NDArray[Any]
 
 
-class BaseForecaster(RegressorMixin, Answers, metaclass=ABCMeta):
+class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
     """A regressor that draws: input checks, chunks, intervals and trajectories.
 
     A subclass defines its constructor, with ``window_length``, ``run_column``,
