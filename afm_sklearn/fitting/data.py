@@ -20,6 +20,7 @@ from ..data.scaled import ScaledRows
 from ..data.scaling import moments
 from ..data.store import WindowStore
 from ..data.windows import Windows
+from ..law.atoms import Atoms, find_atoms
 from ..law.frame import Frame
 from .gaps import learn_gaps
 from .settings import Settings, build_architecture
@@ -29,6 +30,7 @@ Array = NDArray[Any]
 
 STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
 MAX_COUNT = 100  # integers above it are taken for real values
+MAX_ATOM_ROWS = 20_000  # that tell which values come again and again
 MIN_USABLE = 10
 MIN_COMPLETE = 50
 
@@ -89,6 +91,7 @@ class TrainingData:
         self.y_mean, self.y_scale = self.y_moments
         self.could_be_counts = settings.base != "normal" and is_counts(y)
         self.family = "gaussian"
+        self.atoms = find_atoms(y[:: max(1, n // MAX_ATOM_ROWS)])
         self.target = ScaledRows(y, self.y_mean, self.y_scale, self.device)
         n_lagged = d if settings.is_autoregressive else c
         starts = begins_run(windows, n_lagged)
@@ -124,12 +127,15 @@ class TrainingData:
     def frame(self) -> Frame:
         """Units of windows and targets."""
         s = self.settings
+        atoms = Atoms(self.n_outputs) if self.is_counts else self.atoms
         frame = Frame(
             self.store.steps.shape[1],
             self.n_outputs,
             is_autoregressive=s.is_autoregressive,
             is_shifted=not self.is_counts,
+            n_atoms=len(atoms),
         )
+        frame.atoms.load_state_dict(atoms.state_dict())
         low, high = self._range()
         x_low, x_high = self._range_of_given()
         for name, values in {

@@ -94,7 +94,7 @@ class StepDistribution:
         z = self._move(noise.to(self._forecast))
         parts = [self.family(rows).from_normal(z[rows]) for rows in self._cached(z)]
         u = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return self.law.frame.to_y(u, self.shift)
+        return self.law.frame.settle(u, self.shift)
 
     def _move(self, noise: Tensor) -> Tensor:
         """Correlate standard normal noise, and carry it along the flow."""
@@ -143,11 +143,11 @@ class StepDistribution:
             _, moved = self._fixed_scores(N_FIXED)
             z = torch.quantile(moved, levels, dim=1).transpose(0, 1)
             u = self.family().from_normal(z)
-        return self.law.frame.to_y(u, self.shift)
+        return self.law.frame.settle(u, self.shift)
 
     def cdf(self, y: Tensor) -> Tensor:
         """Distribution function of each channel at y (n, d): (n, d)."""
-        u = self._to_u(y)
+        u = self._to_u(self.law.frame.edge(y, self.shift))
         if self.law.flow is None:
             return self.family().cdf(u)
         _, high = self.family().normal_scores(u)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .atoms import Atoms
+
 MARGIN = 0.5  # of the training range: beyond it a window has left the range
 OVERSHOOT = 0.1  # of the range, that what is given may lie beyond it and count
 REACH = 1.0  # of the range, that a draw may lie beyond it
@@ -33,9 +35,13 @@ class Frame(nn.Module):
         Whether the first d channels are the lagged targets.
     is_shifted : bool
         Whether levels outside the training range move the frame; never for counts.
+    n_atoms : int
+        Room for values of a channel that draws settle to.
 
     Attributes
     ----------
+    atoms : Atoms
+        Values that channels take again and again.
     x_mean, x_scale : Tensor of shape (c,)
         What is subtracted from the channels of a window, and what divides the rest.
     y_mean, y_scale : Tensor of shape (d,)
@@ -66,8 +72,10 @@ class Frame(nn.Module):
         *,
         is_autoregressive: bool,
         is_shifted: bool,
+        n_atoms: int = 0,
     ):
         super().__init__()
+        self.atoms = Atoms(n_outputs, n_atoms)
         self.n_channels, self.n_outputs = n_channels, n_outputs
         self.is_autoregressive, self.is_shifted = is_autoregressive, is_shifted
         ones = {"x_scale": n_channels, "y_scale": n_outputs, "lag_scale": n_outputs}
@@ -88,6 +96,7 @@ class Frame(nn.Module):
             "n_outputs": self.n_outputs,
             "is_autoregressive": self.is_autoregressive,
             "is_shifted": self.is_shifted,
+            "n_atoms": len(self.atoms),
         }
 
     def has_left(self, windows: Tensor) -> Tensor:
@@ -161,6 +170,15 @@ class Frame(nn.Module):
             return y
         moved = self.lag_scale * shift
         return y + moved.reshape(len(moved), *(1,) * (y.ndim - 2), -1)
+
+    def settle(self, u: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return draws or quantiles u in the units of y, settled to its atoms."""
+        y = self.to_y(u, shift)
+        return self.atoms.settle(y) if shift is None else y
+
+    def edge(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return up to where draws settle to at most y (n, d), in its units."""
+        return self.atoms.edge(y.to(self.y_mean)) if shift is None else y
 
     def to_u(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return targets y (n, ..., d) as u; in double precision."""

@@ -112,14 +112,16 @@ class FramedDistribution:
     ) -> Tensor:
         """Draws (n, n_samples, d)."""
         u = self.own.rsample(n_samples, generator=generator, noise=noise)
-        return self._to_y(u)
+        return self._settled(u)
 
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d)."""
-        return self._to_y(self.own.quantile(levels.to(self.own.location)))
+        return self._settled(self.own.quantile(levels.to(self.own.location)))
 
     def cdf(self, y: Tensor) -> Tensor:
         """Distribution function of each channel (n, d)."""
+        if not self.own.errors.gives_y:
+            y = self.frame.edge(y, self.shift)
         return self.own.cdf(self._to_u(y))
 
     def log_prob(self, y: Tensor) -> Tensor:
@@ -139,6 +141,11 @@ class FramedDistribution:
         if not self.own.errors.gives_y:
             return self.frame.to_y(values, self.shift)
         return values.double() + self._moved(values.ndim)
+
+    def _settled(self, values: Tensor) -> Tensor:
+        if self.own.errors.gives_y:
+            return self._to_y(values)
+        return self.frame.settle(values, self.shift)
 
     def _to_u(self, y: Tensor) -> Tensor:
         if self.own.errors.gives_y:

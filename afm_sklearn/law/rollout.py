@@ -93,3 +93,70 @@ def draw_histories(
         state = state.advance(steps[-1], before)
         steps.append(state.predict(now).rsample(1, generator=generator)[:, 0])
     return torch.stack(steps, 1)
+
+
+def common_rollout(
+    law: Any,
+    windows: Tensor,
+    horizon: int,
+    n_samples: int,
+    *,
+    stimulus: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw trajectories whose noise is the same for every window, and antithetic.
+
+    To compare windows or stimuli with one another: what differs between them is not
+    chance. Members of a pool draw trajectories in proportion to their weights.
+
+    Parameters
+    ----------
+    law, windows, horizon, n_samples, stimulus, generator
+        As for `rollout`.
+
+    Returns
+    -------
+    Tensor of shape (n, n_samples, horizon, d)
+        In the units of y. Their mean estimates the mean of the law; their spread over
+        repetitions is not that of independent draws.
+    """
+    if isinstance(law, PoolLaw):
+        members, weights = list(law.members), law.log_weights.exp()
+        edges = (weights.cumsum(0) / weights.sum() * n_samples).round().long()
+        counts = torch.diff(edges, prepend=edges.new_zeros(1)).tolist()
+    else:
+        members, counts = [law], [n_samples]
+    shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
+    parts = [
+        _common_histories(member.start(windows), shown, m, generator)
+        for member, m in zip(members, counts, strict=True)
+        if m
+    ]
+    return torch.cat(parts, 1)
+
+
+def _common_histories(
+    state: Any,
+    shown: Sequence[Tensor | None],
+    m: int,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Draw m trajectories of each history with the same noise: (n, m, h, d)."""
+    n, noise = len(state), None
+    steps: list[Tensor] = []
+    for h, now in enumerate(shown):
+        if h:
+            state = state.advance(steps[-1], shown[h - 1])
+        p = state.predict(now)
+        if noise is None:
+            like = p.mean
+            half = like.new_empty(len(shown), -(-m // 2), like.shape[1])
+            half = half.normal_(generator=generator)
+            noise = torch.cat([half, -half], 1)[:, :m]
+            y = p.rsample(m, noise=noise[0].expand(n, -1, -1)).flatten(0, 1)
+            rows = torch.arange(n, device=like.device).repeat_interleave(m)
+            state = state.branch(rows)
+        else:
+            y = p.rsample(1, noise=noise[h].repeat(n, 1)[:, None])[:, 0]
+        steps.append(y)
+    return torch.stack(steps, 1).unflatten(0, (n, m))
