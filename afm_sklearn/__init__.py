@@ -1,5 +1,6 @@
 """Probabilistic forecasting of neural activity by autoregressive flow matching."""
 
+from .applications import optimize_stimulus
 from .baselines import (
     Climatology,
     DirectForecaster,
@@ -43,6 +44,7 @@ __all__ = [
     "neg_crps_scorer",
     "neg_energy_scorer",
     "neg_variogram_scorer",
+    "optimize_stimulus",
     "pit",
     "save",
     "variogram_score",

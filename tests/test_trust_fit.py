@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from afm_sklearn import AFMForecaster, Persistence, SlidingWindow, design_matrix
+from afm_sklearn import AFMForecaster, Persistence, SlidingWindow, crps, design_matrix
 from afm_sklearn.datasets import make_linear_var
 
 
@@ -197,3 +197,40 @@ def test_a_stage_that_diverges_is_named_and_left_out(recording, lr):
         learned = _quick(base="learned", lr=1e30).fit(X, y)
     assert {str(w.message).split()[4] for w in caught} == {"newest", "window", "flow"}
     np.testing.assert_array_equal(_draws(learned, X), _draws(model, X))
+
+
+# -- a few windows with gaps in them ---------------------------------------------
+
+
+def test_the_start_of_a_run_does_not_spoil_a_nearly_deterministic_signal():
+    t = np.arange(3000)
+    phases = 2 * np.pi * np.outer(t, [1 / 37, 1 / 23]) + [0.0, 1.0]
+    rng = np.random.default_rng(0)
+    y = np.sin(phases) + 1e-3 * rng.normal(size=phases.shape)
+    X = SlidingWindow(8).fit_transform(design_matrix(y))
+    model = AFMForecaster(random_state=0, max_epochs=3).fit(X[:2500], y[:2500])
+    error = np.abs(model.predict(X[2500:]) - y[2500:]).mean()
+    assert error < 3e-3
+    draws = model.sample(X[2500:], 100, random_state=0)
+    assert crps(y[2500:], draws).mean() < 3e-3
+    assert np.isfinite(model.predict(X[:8])).all()
+
+
+# -- a stimulus that was never shown ---------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["auto", "linear", "learned", "normal"])
+def test_a_stimulus_far_outside_counts_as_the_end_of_its_range(base):
+    rng = np.random.default_rng(0)
+    place = rng.uniform(0, 10, size=(900, 1))
+    y = rng.poisson(np.exp(0.4 * place - 3)).astype(float)
+    X = design_matrix(y, place)
+    model = _quick(base=base).fit(X, y)
+    far = np.array([[2.0, 11.5], [2.0, 30.0], [2.0, 1e6]])
+    means = model.predict(far).ravel()
+    np.testing.assert_allclose(means, means[0])
+    assert means[0] < 30
+    paths = model.sample_trajectories(
+        far[1:2], 5, stimulus=np.full((1, 5, 1), 1e6), n_samples=200, random_state=0
+    )
+    assert paths.mean() < 40

@@ -8,7 +8,14 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm, poisson
 
-from afm_sklearn import AFMForecaster, Climatology, SlidingWindow, crps, design_matrix
+from afm_sklearn import (
+    AFMForecaster,
+    Climatology,
+    SlidingWindow,
+    crps,
+    design_matrix,
+    pit,
+)
 from afm_sklearn.datasets import make_linear_var
 
 
@@ -69,8 +76,8 @@ def test_a_heart_rate_is_no_count():
     assert model.family_ == "gaussian"
     X = _windows(y)[1000:]
     draws = model.sample(X, 200, random_state=0)
-    low, high = np.moveaxis(model.predict_interval(X), 1, 0)
-    assert 0.85 < ((y[1000:] >= low) & (y[1000:] <= high)).mean() < 0.95
+    ranks = pit(y[1000:], draws, random_state=0)
+    assert 0.85 < (np.abs(ranks - 0.5) < 0.45).mean() < 0.95
     shifted = _quick(base="linear").fit(_windows(y + 0.5)[:1000], y[:1000] + 0.5)
     other = shifted.sample(_windows(y + 0.5)[1000:], 200, random_state=0)
     loss = crps(y[1000:], draws).mean()
