@@ -1,6 +1,6 @@
 """Probabilistic forecasting of neural activity by autoregressive flow matching."""
 
-from .applications import optimize_stimulus
+from .applications import decode, impute, optimize_stimulus
 from .baselines import (
     Climatology,
     DirectForecaster,
@@ -35,10 +35,12 @@ __all__ = [
     "compare",
     "coverage",
     "crps",
+    "decode",
     "design_matrix",
     "diebold_mariano",
     "energy_score",
     "forecast",
+    "impute",
     "load",
     "make_trajectory_scorer",
     "neg_crps_scorer",

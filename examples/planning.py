@@ -67,7 +67,7 @@ def main():
     right.set(
         title=f"neuron {NEURON}", xlabel="bins from now", ylabel="mean spikes in a bin"
     )
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.9)  # room for the legend
     right.legend(frameon=False)
     path = Path("demo_output/planning.png")
     path.parent.mkdir(exist_ok=True)

@@ -1,5 +1,7 @@
 """What forecasts are for."""
 
+from .decode import decode
+from .impute import impute
 from .objectives import EventProbability, RaiseChannel, ReachTarget
 from .planning import StimulusPlan, optimize_stimulus
 
@@ -8,5 +10,7 @@ __all__ = [
     "RaiseChannel",
     "ReachTarget",
     "StimulusPlan",
+    "decode",
+    "impute",
     "optimize_stimulus",
 ]
