@@ -1,6 +1,14 @@
 """Probabilistic forecasting of neural activity by autoregressive flow matching."""
 
-from .applications import decode, impute, optimize_stimulus
+from .applications import (
+    ForecastStream,
+    SurpriseDetector,
+    decode,
+    impute,
+    novelty,
+    optimize_stimulus,
+    surprise,
+)
 from .baselines import (
     Climatology,
     DirectForecaster,
@@ -27,11 +35,13 @@ __all__ = [
     "AFMForecaster",
     "Climatology",
     "DirectForecaster",
+    "ForecastStream",
     "OutOfDistributionWarning",
     "Persistence",
     "PoissonGLM",
     "ResidualForecaster",
     "SlidingWindow",
+    "SurpriseDetector",
     "compare",
     "coverage",
     "crps",
@@ -46,9 +56,11 @@ __all__ = [
     "neg_crps_scorer",
     "neg_energy_scorer",
     "neg_variogram_scorer",
+    "novelty",
     "optimize_stimulus",
     "pit",
     "save",
+    "surprise",
     "variogram_score",
 ]
 __version__ = "0.1.0"

@@ -21,6 +21,7 @@ Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
 
 N_PASTS = 32  # drawn where a window has gaps, for what is no draw itself
 N_NUMBERS = 8  # held beside each number that a draw needs
+RARE = 0.01  # of the rows may hold a stimulus from outside, by chance
 N_KEPT = 3  # of each number of a trajectory, until it is whole
 
 
@@ -137,22 +138,37 @@ class Answers(InputChecks):
         """Numbers that the distribution of one row needs in memory, about."""
         return N_NUMBERS * self._width()
 
-    def _warn_of_others(self, windows: Any) -> None:
-        """Warn where windows have left the training range."""
-        has_left = getattr(getattr(self.law_, "frame", None), "has_left", None)
-        if has_left is None:
+    def _warn_of_others(self, windows: Any, future: Array | None = None) -> None:
+        """Warn where windows, or the stimulus (n, horizon, s), left their range."""
+        frame = getattr(self.law_, "frame", None)
+        if frame is None:
             return
         n, *shape = windows.shape
-        count = torch.zeros(self.n_outputs_)
-        n_out = 0
+        lags, given = torch.zeros(shape[1]), torch.zeros(shape[1])
+        has_left, is_beyond = np.zeros(n, bool), np.zeros(n, bool)
         for rows in row_parts(n, int(np.prod(shape))):
-            left = has_left(self._tensor(windows[rows]))
-            count += left.sum(0).cpu()
-            n_out += int(left.any(1).sum())
+            left = frame.has_left(self._tensor(windows[rows])).cpu()
+            lags[: self.n_outputs_] += left.sum(0)
+            has_left[rows] = left.any(1).numpy()
+            shown = windows[rows, -1:] if future is None else future[rows]
+            if not shown.shape[2]:
+                continue
+            beyond = frame.is_beyond(self._tensor(shown)).any(1).cpu()
+            given[-shown.shape[2] :] += beyond.sum(0)
+            is_beyond[rows] = beyond.any(1).numpy()
+        # Some values of any other sample lie beyond the range of the first.
+        if is_beyond.mean() <= RARE:
+            given, is_beyond = 0 * given, np.zeros(n, bool)
+        n_out = int((has_left | is_beyond).sum())
         if n_out:
+            worst = int((lags + given).argmax())
+            n_lagged = self.n_outputs_ if self.autoregressive_ else 0
+            name = f"channel {worst}"
+            if n_lagged and worst >= n_lagged:
+                name = f"stimulus channel {worst - n_lagged}"
             warnings.warn(
                 f"{n_out} of {n} windows lie outside the range of the training data, "
-                f"most of them in channel {int(count.argmax())}",
+                f"most of them in {name}",
                 OutOfDistributionWarning,
                 stacklevel=outer_level(),
             )

@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 
 from .answers import Answers
 from .checks import check_integer, seed_from
+from .data.reference import reference_rows
 from .inputs import without_artefacts
 from .law.rollout import rollout
 from .saving.mixin import Savable
@@ -32,6 +33,11 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
     ``autoregressive`` and ``random_state`` among the arguments, declares
     ``_parameter_constraints``, and learns ``law_`` in ``_fit``. Shapes: windows are
     (n, L, c), targets (n, d); with 1-D y the last axis of every result is dropped.
+
+    Attributes
+    ----------
+    input_sample_ : ndarray of shape (m, c)
+        Newest rows of windows of training, at most 1000: what `novelty` compares with.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -81,6 +87,7 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         fitted.n_outputs_ = targets.shape[1]
         windows, targets = without_artefacts(windows, targets)
         fitted._find_lags(windows, targets)
+        fitted.input_sample_ = reference_rows(windows)
         seed = seed_from(self.random_state)
         fitted._fit(windows, targets, seed)
         self.__dict__.clear()
@@ -209,13 +216,14 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         """
         check_integer("n_samples", n_samples)
         check_integer("horizon", horizon)
-        windows = self._windows(X)
+        windows = self.make_windows(X)
         if not self.autoregressive_:
             raise ValueError(
                 "sample_trajectories needs the first channels of X to be the lagged "
                 f"targets, but {self._why_not}"
             )
         future = self._check_stimulus(stimulus, len(windows), horizon)
+        self._warn_of_others(windows, future)
         generator, law = self._generator(random_state), self._law()
 
         def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:

@@ -72,17 +72,21 @@ def forecast(
     shown, ahead = None, None
     if stimulus is not None or future_stimulus is not None:
         shown, ahead = _stimuli(stimulus, future_stimulus, len(observed), horizon)
-    # One row more than was observed: what is known before the first step to draw.
-    y = np.vstack([observed, np.full((1, observed.shape[1]), np.nan)])
+    # More rows than were observed: their stimulus passes through a Pipeline, too.
+    n, d = observed.shape
+    n_ahead = 1 if ahead is None else horizon
+    y = np.vstack([observed, np.full((n_ahead, d), np.nan)])
     if shown is not None and ahead is not None:
-        shown = np.vstack([shown, ahead[:1]])
+        shown = np.vstack([shown, ahead])
     if runs is not None:
         labels = np.asarray(runs)
-        runs = np.append(labels, labels[-1:])
+        runs = np.append(labels, np.repeat(labels[-1:], n_ahead))
     X = design_matrix(y, shown, runs)
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
+    if ahead is not None:
+        ahead = rows.newest[n:, d:]
     paths: Array = rows.forecaster.sample_trajectories(
-        rows.X[-1:],
+        rows.X[n : n + 1],
         horizon,
         stimulus=None if ahead is None else ahead[None],
         n_samples=n_samples,

@@ -13,7 +13,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("stream", "decoding", "imputation", "planning", "surprise", "novelty")
+NAMES = ("stream", "decoding", "imputation", "planning", "surprise")
 
 
 def main():

@@ -57,6 +57,7 @@ def events():
     return np.asarray(X), data.activity
 
 
+@pytest.mark.filterwarnings("ignore::afm_sklearn.OutOfDistributionWarning")
 def test_silence_is_drawn_as_silence(events):
     X, y = events
     model = AFMForecaster(random_state=0, max_epochs=5).fit(X[:2000], y[:2000])
@@ -69,6 +70,7 @@ def test_silence_is_drawn_as_silence(events):
     assert (share == 0).mean() > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::afm_sklearn.OutOfDistributionWarning")
 @pytest.mark.parametrize("base", ["linear", "learned"])
 def test_one_law_alone_settles_too(events, base):
     X, y = events

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from afm_sklearn import (
     AFMForecaster,
@@ -78,6 +79,19 @@ def test_runs_start_anew_and_pipelines_decode(reaching):
     np.testing.assert_allclose(other[:, 100:].mean(0), two[:, 100:].mean(0), atol=1e-8)
     again = decode(pipe, lost, runs=runs[:200], n_samples=300, random_state=0)
     np.testing.assert_array_equal(again, other)
+
+
+def test_a_scaler_in_front_of_the_window_changes_nothing(reaching):
+    movement, neurons, _ = reaching
+    far = 20 + 10 * neurons
+    X, test = design_matrix(movement, far), slice(2000, 2200)
+    steps = SlidingWindow(2), ResidualForecaster(LinearRegression())
+    plain = make_pipeline(*steps).fit(X[:2000], movement[:2000])
+    steps = SlidingWindow(2), ResidualForecaster(LinearRegression())
+    scaled = make_pipeline(StandardScaler(), *steps).fit(X[:2000], movement[:2000])
+    draws = [decode(m, far[test], random_state=0) for m in (plain, scaled)]
+    apart = np.abs(draws[0].mean(0) - draws[1].mean(0))
+    assert apart[60:].max() < 1e-3
 
 
 def test_neurons_may_be_lost(reaching):

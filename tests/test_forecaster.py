@@ -154,6 +154,7 @@ def test_defaults_are_near_the_oracle_on_the_linear_system():
     assert scores[0] < 1.02 * scores[1]
 
 
+@pytest.mark.filterwarnings("ignore::afm_sklearn.OutOfDistributionWarning")
 @pytest.mark.slow
 def test_search_finds_the_memory_of_the_system_whatever_the_workers():
     data = make_linear_var(

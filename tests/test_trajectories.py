@@ -54,6 +54,7 @@ def _rows(driven):
     return np.asarray(X), movement
 
 
+@pytest.mark.filterwarnings("ignore::afm_sklearn.OutOfDistributionWarning")
 def test_trained_on_trajectories_a_decoder_scores_better_on_trajectories(driven):
     X, y = _rows(driven)
     model = AFMForecaster(random_state=0, max_epochs=10).fit(X[:1000], y[:1000])

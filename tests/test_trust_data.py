@@ -363,7 +363,8 @@ def test_huge_numbers_are_forecast_from_or_refused():
         with pytest.raises(ValueError, match="X holds numbers as large as 1e"):
             model.predict(huge)
     stimulus = np.full((3, 4, 1), 1e30)
-    paths = model.sample_trajectories(X[-3:], 4, stimulus=stimulus, random_state=0)
+    with pytest.warns(OutOfDistributionWarning, match="3 of 3 .* stimulus channel 0"):
+        paths = model.sample_trajectories(X[-3:], 4, stimulus=stimulus, random_state=0)
     assert np.isfinite(paths).all()
     with pytest.raises(ValueError, match="stimulus holds numbers"):
         model.sample_trajectories(X[-3:], 4, stimulus=stimulus * 1e200)

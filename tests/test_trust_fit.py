@@ -219,6 +219,7 @@ def test_the_start_of_a_run_does_not_spoil_a_nearly_deterministic_signal():
 # -- a stimulus that was never shown ---------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::afm_sklearn.OutOfDistributionWarning")
 @pytest.mark.parametrize("base", ["auto", "linear", "learned", "normal"])
 def test_a_stimulus_far_outside_counts_as_the_end_of_its_range(base):
     rng = np.random.default_rng(0)

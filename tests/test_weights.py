@@ -59,7 +59,7 @@ def test_equal_laws_get_even_weights_and_a_bad_one_none():
     draws = _draws(60, [(1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 4.0)])
     weights = weights_by_score([Score.of(draws, y, False)])
     assert SHRINKAGE > 0
-    np.testing.assert_allclose(weights[:3], 1 / 3, atol=0.12)
+    np.testing.assert_allclose(weights[:3], 1 / 3, atol=0.2)
     assert weights[3] == 0
 
 

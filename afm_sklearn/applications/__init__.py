@@ -1,16 +1,26 @@
 """What forecasts are for."""
 
 from .decode import decode
+from .detector import SurpriseDetector
 from .impute import impute
+from .martingale import SurpriseMartingale
+from .novelty import novelty
 from .objectives import EventProbability, RaiseChannel, ReachTarget
 from .planning import StimulusPlan, optimize_stimulus
+from .stream import ForecastStream
+from .surprise import surprise
 
 __all__ = [
     "EventProbability",
+    "ForecastStream",
     "RaiseChannel",
     "ReachTarget",
     "StimulusPlan",
+    "SurpriseDetector",
+    "SurpriseMartingale",
     "decode",
     "impute",
+    "novelty",
     "optimize_stimulus",
+    "surprise",
 ]

@@ -57,6 +57,8 @@ def decode(
     See Also
     --------
     afm_sklearn.applications.ForecastStream : One step at a time.
+    afm_sklearn.applications.stacked_decoder.StackedDecoder : Feeds nothing back, which
+        is better wherever the movement hardly changes from step to step.
 
     Examples
     --------
@@ -83,12 +85,15 @@ def decode(
     unseen = np.full((len(shown), d), np.nan)
     X = design_matrix(unseen, shown, runs)
     rows = unwrap(forecaster, X, unseen, needs="sample_trajectories")
+    windows = rows.X if np.ndim(rows.X) == 3 else np.asarray(rows.X)[:, None]
+    # What reaches the forecaster, where a scaler stands in front of it.
+    shown = np.asarray(windows[:, -1])[:, d:]
     starts = np.array([0]) if runs is None else label_starts(np.asarray(runs))
     rng = np.random.RandomState(seed_from(random_state))
     parts = []
     for start, stop in zip(starts, [*starts[1:], len(shown)], strict=True):
         paths = rows.forecaster.sample_trajectories(
-            rows.X[start : start + 1],
+            windows[start : start + 1],
             int(stop - start),
             stimulus=shown[None, start:stop],
             n_samples=n_samples,

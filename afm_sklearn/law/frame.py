@@ -12,6 +12,7 @@ from .atoms import Atoms
 MARGIN = 0.5  # of the training range: beyond it a window has left the range
 OVERSHOOT = 0.1  # of the range, that what is given may lie beyond it and count
 REACH = 1.0  # of the range, that a draw may lie beyond it
+ROUNDING = 1e-4  # of values of unit scale
 MAX_INPUT = 1e6  # standardised values beyond it are no numbers to compute with
 
 
@@ -109,6 +110,18 @@ class Frame(nn.Module):
         level = self._level(windows) / (self.y_scale / self.lag_scale)
         room = MARGIN * (self.high - self.low)
         return (level > self.high + room) | (level < self.low - room)
+
+    def is_beyond(self, given: Tensor) -> Tensor:
+        """Tell what is farther outside its training range than counts.
+
+        Of the last channels, as many as there are: (..., k).
+        """
+        k = given.shape[-1]
+        mean, scale = self.x_mean[-k:], self.x_scale[-k:]
+        x = (given.to(mean) - mean) / scale
+        low, high = self.x_low[-k:], self.x_high[-k:]
+        room = torch.where(low.isinf(), 0.0, OVERSHOOT * (high - low)) + ROUNDING
+        return (x < low - room) | (x > high + room)
 
     def shift(self, windows: Tensor) -> Tensor | None:
         """Return how far windows that have left the range lie from its middle.

@@ -1,0 +1,155 @@
+"""A fitted estimator taken apart, for rows that arrive one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..evaluation.unwrap import require
+from ..windows import SlidingWindow, sliding_windows
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A forecaster and the steps of a Pipeline in front of it.
+
+    Attributes
+    ----------
+    forecaster : estimator
+        The last step, with ``sample_trajectories``.
+    transformers : tuple of transformers
+        What rows pass through on their way to it.
+    length : int
+        Rows that a window reaches back over, its own included.
+    n_outputs, n_stimuli : int
+        Columns of the activity and of the stimulus in a row.
+    has_runs : bool
+        Whether the last column of a row is a run label.
+    """
+
+    forecaster: Any
+    transformers: tuple[Any, ...]
+    length: int
+    n_outputs: int
+    n_stimuli: int
+    has_runs: bool
+
+    @classmethod
+    def of(cls, estimator: Any) -> Chain:
+        """Walk through fitted searches and Pipelines.
+
+        Raises
+        ------
+        TypeError
+            If there is no forecaster in the end.
+        ValueError
+            If rows do not begin with the lagged targets, or the run labels are not
+            in the last column.
+        """
+        forecaster, transformers = take_apart(estimator)
+        require(forecaster, "sample_trajectories", "forecaster")
+        check_is_fitted(forecaster)
+        if not getattr(forecaster, "autoregressive_", True):
+            raise ValueError(
+                "forecaster must be fitted on rows whose first channels are the "
+                "lagged targets, as design_matrix lays them out"
+            )
+        n_outputs, n_channels = _columns(forecaster)
+        makers = [step for step in transformers if isinstance(step, SlidingWindow)]
+        length = 1 + sum(step.length - 1 for step in makers)
+        if _owns_windows(forecaster):
+            makers, length = [*makers, forecaster], length + forecaster.window_length
+            length -= 1
+        elif not makers:
+            length = _steps(forecaster)
+        first = transformers[0] if transformers else forecaster
+        if transformers or _owns_windows(forecaster):
+            n_channels = first.n_features_in_
+        has_runs = False
+        for maker in makers:
+            if maker.run_column_ is not None:
+                has_runs = True
+                _check_last(maker)
+        n_stimuli = n_channels - n_outputs - has_runs
+        return cls(forecaster, transformers, length, n_outputs, n_stimuli, has_runs)
+
+    def windows(self, rows: Array) -> Any:
+        """Return the windows (n, L, c) that end with each of the rows of one run.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, n_outputs + n_stimuli)
+        """
+        X: Any = np.c_[rows, np.zeros(len(rows))] if self.has_runs else rows
+        if self.transformers:
+            X = _named(self.transformers[0], X)
+        for step in self.transformers:
+            X = step.transform(X)
+        if np.ndim(X) == 3:
+            return X
+        if _owns_windows(self.forecaster):
+            return self.forecaster.make_windows(_named(self.forecaster, X))
+        has_windows = any(isinstance(s, SlidingWindow) for s in self.transformers)
+        length = 1 if has_windows else self.length
+        return sliding_windows(np.asarray(X, np.float64), length)
+
+
+def take_apart(estimator: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the forecaster at the end of searches and Pipelines, and what precedes."""
+    steps: list[Any] = []
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            before = [step for _, step in estimator.steps[:-1]]
+            steps += [s for s in before if s is not None and s != "passthrough"]
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator, tuple(steps)
+
+
+def _owns_windows(forecaster: Any) -> bool:
+    return getattr(forecaster, "window_length", None) is not None
+
+
+def _columns(forecaster: Any) -> tuple[int, int]:
+    """Count the targets, and the channels of a window."""
+    law = getattr(forecaster, "law", None)  # of an oracle, which is not fitted
+    if law is not None:
+        return law.n_outputs, law.n_outputs + law.n_stimuli
+    return forecaster.n_outputs_, forecaster.window_shape_[1]
+
+
+def _steps(forecaster: Any) -> int:
+    """Count the steps of a window."""
+    law = getattr(forecaster, "law", None)
+    return int(forecaster.window_shape_[0] if law is None else law.order)
+
+
+def _check_last(maker: Any) -> None:
+    last = maker.n_features_in_ - 1
+    if maker.run_column_ != last:
+        raise ValueError(
+            "forecaster must have its run column last, as design_matrix lays it out, "
+            f"got run_column {maker.run_column_} of {last + 1} columns"
+        )
+
+
+def _named(step: Any, X: Array) -> Any:
+    """Return rows as what a step was fitted on: columns with names, or without."""
+    names = getattr(step, "feature_names_in_", None)
+    if names is None:
+        return X
+    import pandas as pd  # no dependency: whoever fitted on a DataFrame has it
+
+    return pd.DataFrame(X, columns=names)
