@@ -7,6 +7,7 @@ from .martingale import SurpriseMartingale
 from .novelty import novelty
 from .objectives import EventProbability, RaiseChannel, ReachTarget
 from .planning import StimulusPlan, optimize_stimulus
+from .stacked_decoder import StackedDecoder
 from .stream import ForecastStream
 from .surprise import surprise
 
@@ -15,6 +16,7 @@ __all__ = [
     "ForecastStream",
     "RaiseChannel",
     "ReachTarget",
+    "StackedDecoder",
     "StimulusPlan",
     "SurpriseDetector",
     "SurpriseMartingale",
