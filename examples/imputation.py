@@ -65,7 +65,7 @@ def main():
     print(f"CRPS {ours:.3f}; 90 % intervals cover {covered:.2f}")
 
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-    figure, axes = plt.subplots(3, 1, figsize=(9, 7), sharex=True, layout="tight")
+    figure, axes = plt.subplots(3, 1, figsize=(9, 7), sharex=True, layout="constrained")
     for j, ax in enumerate(axes):
         gap = np.where(lost[:, j], 1.0, np.nan)
         wide = lost[:, j] | np.roll(lost[:, j], 1) | np.roll(lost[:, j], -1)
@@ -87,7 +87,8 @@ def main():
         ax.plot(steps, truth[:, j] * gap, color="k", lw=1.6, label="what was lost")
         ax.plot(steps, y[:, j], ".", color="k", ms=4, label="observed")
         ax.set(ylabel=f"channel {j}")
-    axes[0].legend(ncols=4, loc="lower center", frameon=False)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, ncols=4, loc="outside lower center", frameon=False)
     axes[0].set_title("channel 0 is lost for 50 steps, all channels for 10")
     axes[-1].set(xlabel="step")
     path = Path("demo_output/imputation.png")

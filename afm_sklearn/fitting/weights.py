@@ -127,7 +127,10 @@ def weight_of_second(scores: Sequence[Score]) -> float:
     if not scores:
         return 0.0
     a, b = _mean_terms(scores)
-    caution = CAUTION * np.mean([score.error_of_gain() for score in scores])
+    # What a weight costs; nothing once the gain is twice as large as the caution.
+    error = np.mean([score.error_of_gain() for score in scores])
+    gain = a[0] - a[1] - 0.5 * (b[0, 0] - b[1, 1])
+    caution = max(0.0, CAUTION * error - 0.5 * gain)
     slope = a[1] - a[0] + b[0, 0] - b[0, 1]
     curvature = 2 * b[0, 1] - b[0, 0] - b[1, 1] + 2 * caution
     if slope >= 0:
