@@ -13,7 +13,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("stream", "decoding", "imputation", "planning", "surprise")
+NAMES = ("stream", "decoding", "imputation", "planning", "surprise", "stimuli")
 
 
 def main():

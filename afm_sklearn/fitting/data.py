@@ -22,6 +22,7 @@ from ..data.store import WindowStore
 from ..data.windows import Windows
 from ..law.atoms import Atoms, find_atoms
 from ..law.frame import Frame
+from ..law.widening import Widening
 from .gaps import learn_gaps
 from .settings import Settings, build_architecture
 from .training import Rows, Schedule, Trainable, train
@@ -75,7 +76,11 @@ class TrainingData:
         Rows at which a run starts.
     fit_rows, held : ndarray of int
         Regular rows to train networks on and to judge them by.
+    widening : Widening or None
+        What a stimulus outside its training range adds, once it is known.
     """
+
+    widening: Widening | None = None
 
     def __init__(self, windows: Windows, y: Array, settings: Settings):
         self.settings, self.device = settings, settings.torch_device
@@ -124,6 +129,12 @@ class TrainingData:
         other.target = ScaledRows(self.y, other.y_mean, other.y_scale, self.device)
         return other
 
+    def widened(self, widening: Widening) -> TrainingData:
+        """Return the same data, whose laws are wider outside the training range."""
+        other = copy.copy(self)
+        other.widening = widening
+        return other
+
     def frame(self) -> Frame:
         """Units of windows and targets."""
         s = self.settings
@@ -136,6 +147,8 @@ class TrainingData:
             n_atoms=len(atoms),
         )
         frame.atoms.load_state_dict(atoms.state_dict())
+        if self.widening is not None:
+            frame.widening.load_state_dict(self.widening.state_dict())
         low, high = self._range()
         x_low, x_high = self._range_of_given()
         for name, values in {

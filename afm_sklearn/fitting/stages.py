@@ -26,6 +26,7 @@ from .pool import add_network, fit_pool, pooled
 from .selection import pays
 from .settings import Settings
 from .trajectories import train_on_trajectories
+from .widening import learn_widening
 
 Array = NDArray[Any]
 
@@ -93,6 +94,9 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     real = data
     data, stage, means = choose_family(data)
     law, kept = _fit_networks(data, stage, previous)
+    widening = learn_widening(data, law)
+    law.frame.widening.load_state_dict(widening.state_dict())
+    real, data = real.widened(widening), data.widened(widening)
     if data.settings.base != "auto" or means is None:
         return Fitted(law, kept, data.family, data.history, [])
     # Forecasts of all rows have done their duty; they are as large as the recording.

@@ -59,7 +59,7 @@ class TrajectoryLoss(Trainable):
         """Return the loss of what followed (n, h, d), given the stimuli (n, h, s)."""
         y, stimulus = columns
         later = x.new_empty(len(x), 0, self.law.frame.n_outputs)
-        state = State(self.law, x, missing, None, None, later)
+        state = State(self.law, x, missing, None, None, None, later)
         counts = torch.full((len(x),), self.n_paths, device=x.device)
         try:
             paths = draw_histories(state, stimulus.unbind(1), counts, generator)

@@ -130,6 +130,19 @@ class StepDistribution:
             mean = mean + gain.mean(1)
         return self.law.frame.to_y(mean, self.shift)
 
+    @property
+    def center(self) -> Tensor:
+        """What draws lie around (n, d): the mean but for the flow."""
+        return self.law.frame.to_y(self.family().mean, self.shift)
+
+    def settle(self, y: Tensor) -> Tensor:
+        """Return y (n, k, d) settled to the atoms."""
+        return self.law.frame.settle_y(y, self.shift)
+
+    def edge(self, y: Tensor) -> Tensor:
+        """Return up to where what is settled becomes at most y (n, d)."""
+        return self.law.frame.edge(y, self.shift)
+
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d) of each channel at the levels (m,).
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .atoms import Atoms
+from .widening import Widening
 
 MARGIN = 0.5  # of the training range: beyond it a window has left the range
 OVERSHOOT = 0.1  # of the range, that what is given may lie beyond it and count
@@ -26,7 +27,7 @@ class Frame(nn.Module):
 
     What is given (the stimulus; every channel where none is a lagged target) counts at
     most a little beyond its training range: what would follow far outside is not known,
-    and no slope, let alone that of a log rate, holds there.
+    and no slope, let alone that of a log rate, holds there. The law is wider there.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class Frame(nn.Module):
     ----------
     atoms : Atoms
         Values that channels take again and again.
+    widening : Widening
+        What a stimulus outside its training range adds to the variance.
     x_mean, x_scale : Tensor of shape (c,)
         What is subtracted from the channels of a window, and what divides the rest.
     y_mean, y_scale : Tensor of shape (d,)
@@ -76,7 +79,7 @@ class Frame(nn.Module):
         n_atoms: int = 0,
     ):
         super().__init__()
-        self.atoms = Atoms(n_outputs, n_atoms)
+        self.atoms, self.widening = Atoms(n_outputs, n_atoms), Widening(n_channels)
         self.n_channels, self.n_outputs = n_channels, n_outputs
         self.is_autoregressive, self.is_shifted = is_autoregressive, is_shifted
         ones = {"x_scale": n_channels, "y_scale": n_outputs, "lag_scale": n_outputs}
@@ -122,6 +125,23 @@ class Frame(nn.Module):
         low, high = self.x_low[-k:], self.x_high[-k:]
         room = torch.where(low.isinf(), 0.0, OVERSHOOT * (high - low)) + ROUNDING
         return (x < low - room) | (x > high + room)
+
+    def widen(self, given: Tensor) -> Tensor | None:
+        """Return the variance that given values (..., k) add, in units of the noise's.
+
+        None where all are inside their training range, and for counts, whose spread
+        follows from their mean.
+        """
+        k = given.shape[-1]
+        if not k or not self.is_shifted:
+            return None
+        x = (given.to(self.x_mean) - self.x_mean[-k:]) / self.x_scale[-k:]
+        low, high = self.x_low[-k:], self.x_high[-k:]
+        outside = torch.maximum(low - x, x - high).nan_to_num(nan=0.0) - ROUNDING
+        if not bool((outside > 0).any()):
+            return None
+        span = torch.where(low.isinf(), 1.0, high - low).clamp(min=ROUNDING)
+        return self.widening(outside.clamp(min=0.0) / span)
 
     def shift(self, windows: Tensor) -> Tensor | None:
         """Return how far windows that have left the range lie from its middle.
@@ -186,7 +206,10 @@ class Frame(nn.Module):
 
     def settle(self, u: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return draws or quantiles u in the units of y, settled to its atoms."""
-        y = self.to_y(u, shift)
+        return self.settle_y(self.to_y(u, shift), shift)
+
+    def settle_y(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return values in the units of y settled to its atoms."""
         return self.atoms.settle(y) if shift is None else y
 
     def edge(self, y: Tensor, shift: Tensor | None = None) -> Tensor:

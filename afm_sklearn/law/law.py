@@ -92,13 +92,17 @@ class Law(nn.Module, ABC):
                 f"(n, L, {frame.n_channels})"
             )
         shift = frame.shift(windows)
-        x = frame.standardize(windows[:, -self.reach :], shift).to(self.gaps.root)
+        newest = windows[:, -self.reach :]
+        x = frame.standardize(newest, shift).to(self.gaps.root)
         if x.shape[1] < self.reach:
             pad = x.new_full((len(x), self.reach - x.shape[1], x.shape[2]), torch.nan)
             x = torch.cat([pad, x], 1)
+            newest = torch.cat([pad.to(newest), newest], 1)
+        n_lagged = frame.n_outputs if frame.is_autoregressive else 0
+        added = frame.widen(newest[..., n_lagged:])
         known, missing = self.gaps.fill(x)
         later = known.new_empty(len(known), 0, frame.n_outputs)
-        return State(self, known, missing, shift, None, later)
+        return State(self, known, missing, shift, added, None, later)
 
     def complete(
         self, windows: Tensor, n_pasts: int, generator: torch.Generator | None

@@ -103,6 +103,19 @@ class FramedDistribution:
         """Mean (n, d)."""
         return self._to_y(self.own.mean)
 
+    @property
+    def center(self) -> Tensor:
+        """What draws lie around (n, d): the mean."""
+        return self.mean
+
+    def settle(self, y: Tensor) -> Tensor:
+        """Return y (n, k, d) settled to the atoms."""
+        return self.frame.settle_y(y, self.shift)
+
+    def edge(self, y: Tensor) -> Tensor:
+        """Return up to where what is settled becomes at most y (n, d)."""
+        return self.frame.edge(y, self.shift)
+
     def rsample(
         self,
         n_samples: int = 1,

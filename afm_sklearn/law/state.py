@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
+from .widening import Widened
+
 if TYPE_CHECKING:
     from .law import Law
 
@@ -33,6 +35,8 @@ class State:
         1 where something was filled.
     shift : Tensor of shape (w, d) or None
         How far the windows have left the training range.
+    added : Tensor of shape (w, L) or None
+        Variance that the stimulus of each step adds; see `Widening`.
     rows : Tensor of shape (n,) or None
         The window of each history; None where each has its own.
     later : Tensor of shape (n, h, d)
@@ -47,6 +51,7 @@ class State:
     known: Tensor
     missing: Tensor | None
     shift: Tensor | None
+    added: Tensor | None
     rows: Tensor | None
     later: Tensor
     awaits_stimulus: bool = False
@@ -75,9 +80,14 @@ class State:
         if self.rows is not None:
             parts = [part[self.rows] for part in parts]
         if self.later.shape[1]:
-            added = self.law.embed_later(self.later)
-            parts = [a + b for a, b in zip(parts, added, strict=True)]
-        return self.law.distribution(parts, self._own_shift(), self.clocks)
+            later = self.law.embed_later(self.later)
+            parts = [a + b for a, b in zip(parts, later, strict=True)]
+        p = self.law.distribution(parts, self._own_shift(), self.clocks)
+        added = self._added(stimulus)
+        if added is None:
+            return p
+        scale = (1 + added.amax(1, keepdim=True)).sqrt()
+        return Widened(p, scale if self.rows is None else scale[self.rows])
 
     def advance(self, y: Tensor, stimulus: Tensor | None = None) -> Self:
         """Return the state one step later.
@@ -105,13 +115,17 @@ class State:
         u = law.frame.bounded(law.frame.to_u(y, self._own_shift()))
         lag = law.frame.lag(u).to(self.later)
         known, missing = self._at(stimulus), self.missing
+        added = self._added(stimulus)
         blank = torch.zeros_like(known[:, -1:])
+        if added is not None:
+            added = torch.cat([added[:, 1:], torch.zeros_like(added[:, :1])], 1)
         if missing is not None:
             missing = torch.cat([missing[:, 1:], blank], 1)
         return replace(
             self,
             known=torch.cat([known[:, 1:], blank], 1),
             missing=missing,
+            added=added,
             later=torch.cat([self.later, lag[:, None]], 1)[:, -law.reach :],
             awaits_stimulus=law.n_stimuli > 0,
         )
@@ -140,6 +154,20 @@ class State:
         at = self.law.frame.standardize_stimulus(stimulus).to(self.known)
         newest = torch.cat([self.known[:, -1, :-s], torch.nan_to_num(at)], 1)
         return torch.cat([self.known[:, :-1], newest[:, None]], 1)
+
+    def _added(self, stimulus: Tensor | None) -> Tensor | None:
+        """Variance that the stimulus of each step adds, with that of the next step."""
+        if stimulus is None:
+            return self.added
+        newest = self.law.frame.widen(stimulus)
+        if self.added is None and newest is None:
+            return None
+        like = self.law.frame.x_mean
+        added = (
+            like.new_zeros(self.known.shape[:2]) if self.added is None else self.added
+        )
+        newest = like.new_zeros(len(added)) if newest is None else newest
+        return torch.cat([added[:, :-1], newest[:, None]], 1)
 
     def _own_shift(self) -> Tensor | None:
         if self.shift is None or self.rows is None:
