@@ -12,11 +12,14 @@ from .applications import (
 from .baselines import (
     Climatology,
     DirectForecaster,
+    DrawForecaster,
     Persistence,
     PoissonGLM,
+    QuantileForecaster,
     ResidualForecaster,
 )
 from .comparison import compare, diebold_mariano
+from .data.stacking import stack_runs
 from .design import design_matrix
 from .exceptions import OutOfDistributionWarning
 from .forecast import forecast
@@ -35,10 +38,12 @@ __all__ = [
     "AFMForecaster",
     "Climatology",
     "DirectForecaster",
+    "DrawForecaster",
     "ForecastStream",
     "OutOfDistributionWarning",
     "Persistence",
     "PoissonGLM",
+    "QuantileForecaster",
     "ResidualForecaster",
     "SlidingWindow",
     "SurpriseDetector",
@@ -60,6 +65,7 @@ __all__ = [
     "optimize_stimulus",
     "pit",
     "save",
+    "stack_runs",
     "surprise",
     "variogram_score",
 ]

@@ -171,7 +171,7 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         generator, law = self._generator(random_state), self._law()
 
         def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
-            return law.start(at).predict().rsample(k, generator=generator)
+            return rollout(law, at, 1, k, generator=generator)[:, :, 0]
 
         shape = (len(windows), n_samples, self.n_outputs_)
         return self._shape(self._draws(windows, shape, draw, generator))

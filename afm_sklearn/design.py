@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from .data.numbers import as_columns
 from .data.runs import label_starts
+from .data.stacking import stack_runs
+from .data.tables import is_polars, without_run_level
 from .data.timing import check_order, check_times
 
 __all__ = ["design_matrix"]
@@ -28,24 +30,32 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
 
     Parameters
     ----------
-    activity : array-like of shape (T, d) or (T,)
+    activity : array-like of shape (T, d) or (T,), or a list of runs
         One row a time step, one column a neuron, parcel or series, in any unit; NaN or
         masked where not observed. Time steps must be even within a run: times in the
-        index of a DataFrame and those of a pynapple object are checked.
-    stimulus : array-like of shape (T, s) or (T,), default=None
+        index of a DataFrame, of a DataArray and of a pynapple object are checked.
+        A list of arrays of shape (T_i, d) or an array of shape (trials, steps,
+        channels) is stacked; `stack_runs` gives the targets of the same rows. An xarray
+        DataArray needs a dimension "time", whose steps become the rows.
+    stimulus : array-like of shape (T, s) or (T,), or a list of runs, default=None
         What is shown or done while that step's activity is produced; NaN or masked
-        where unknown. Rows are matched to those of `activity` by position.
+        where unknown. Rows are matched to those of `activity` by position. For a list
+        of runs, a list of the same lengths.
     runs : array-like of shape (T,), default=None
         Labels of continuous recordings (runs, trials, sessions), of any type. The rows
-        of a run must lie together.
+        of a run must lie together. For a list of runs, one label a run, by default 0,
+        1, ... For a DataFrame with a MultiIndex, by default the level named "run",
+        "runs", "trial" or "session"; for a DataArray the coordinate along "time" of
+        such a name.
 
     Returns
     -------
     X : ndarray or DataFrame of shape (T, d + s) or (T, d + s + 1)
-        A pandas DataFrame where `activity` is one, with columns ``"<name>_lag1"``, the
-        names of the stimulus (``"stimulus_<j>"`` for an array) and ``"run"``. The
-        activity part is NaN in the first row of each run. float32 if the activity and
-        the stimulus are, else float64.
+        A pandas DataFrame where `activity` is one or a DataArray, a polars DataFrame
+        where it is one, with columns ``"<name>_lag1"``, the names of the stimulus
+        (``"stimulus_<j>"`` for an array) and ``"run"``. The activity part is NaN in the
+        first row of each run. float32 if the activity and the stimulus are, else
+        float64.
 
     Raises
     ------
@@ -54,7 +64,8 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
         values that are no numbers, a run label is missing or comes back after another
         run, or two columns would have the same name. If times leave out steps or do not
         grow within a run, or if the index of `stimulus` or `runs` has labels of that of
-        `activity` in other rows.
+        `activity` in other rows. If runs of a list differ in their columns, `stimulus`
+        has other runs or lengths, or `runs` has not one label a run.
 
     Warns
     -----
@@ -79,12 +90,17 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     array([[ nan,  nan,  0.1,  0. ],
            [ 1. , 10. ,  0.2,  0. ],
            [ nan,  nan,  0.3,  1. ]])
+    >>> design_matrix([activity[:2], activity[2:]], runs=[7, 8])
+    array([[nan, nan,  7.],
+           [ 1., 10.,  7.],
+           [nan, nan,  8.]])
     """
-    past = as_columns(activity, "activity")
+    activity, stimulus, runs = stack_runs(activity, stimulus, runs)
+    past = _numbers(activity, "activity")
     n_steps = len(past)
     parts = [past]
     if stimulus is not None:
-        shown = as_columns(stimulus, "stimulus")
+        shown = _numbers(stimulus, "stimulus")
         _check_rows(shown, "stimulus", n_steps)
         check_order(activity, stimulus, "stimulus")
         parts.append(shown)
@@ -96,7 +112,7 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
         starts = label_starts(labels)
         parts.append(_number_runs(labels, starts, dtype)[:, None])
     for values, name in ((activity, "activity"), (stimulus, "stimulus")):
-        check_times(values, name, None if runs is None else starts)
+        check_times(without_run_level(values), name, None if runs is None else starts)
     if stimulus is None and runs is None:
         _check_layout(past)
 
@@ -104,9 +120,13 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     d = past.shape[1]
     X[1:, :d] = past[:-1]
     X[starts, :d] = np.nan
-    if not hasattr(activity, "iloc"):
+    if not (hasattr(activity, "iloc") or is_polars(activity)):
         return X
     return _as_frame(X, activity, _column_names(activity, stimulus, runs, parts))
+
+
+def _numbers(values: Any, name: str) -> NDArray[Any]:
+    return as_columns(values.to_numpy() if is_polars(values) else values, name)
 
 
 def _read_runs(runs: Any, n_rows: int) -> NDArray[Any]:
@@ -213,6 +233,11 @@ def _as_frame(X: NDArray[Any], activity: Any, columns: list[str]) -> Any:
             "columns of activity and stimulus must have names that differ in X (where "
             f"activity gets '_lag1' and runs become 'run'), got {twice} twice"
         )
-    import pandas as pd  # no dependency: whoever passes a DataFrame has it
+    # No dependencies: whoever passes a DataFrame has its library.
+    if is_polars(activity):
+        import polars
+
+        return polars.DataFrame(X, schema=columns, orient="row")
+    import pandas as pd
 
     return pd.DataFrame(X, index=activity.index, columns=columns)

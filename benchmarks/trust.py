@@ -4,7 +4,8 @@
     python benchmarks/trust.py --data FOLDER m1 eeg wells    some of it
     python benchmarks/trust.py --data FOLDER --opponents     every opponent too
     python benchmarks/trust.py --data FOLDER --seeds 3 --save FILE.json
-    python benchmarks/trust.py --save FILE.json --markdown   the table of a saved run
+    python benchmarks/trust.py --data FOLDER --form linear --save FILE.json
+    python benchmarks/trust.py --save FILE.json --markdown   the tables of saved runs
 
 Nine recordings, read from FOLDER, and nine simulated systems, which need none. A line
 or two each: AFM over the best opponent of each measure, for CRPS and energy score one
@@ -30,7 +31,7 @@ from pathlib import Path
 
 from trust_measures import FORMS, ORACLE, form_name, measure, opponents
 from trust_recordings import NAMES, RECORDED, read
-from trust_table import Results, geometric_means, markdown
+from trust_table import Results, forms_markdown, geometric_means, markdown
 
 import afm_sklearn as afm
 
@@ -41,6 +42,7 @@ def main():
     if arguments.markdown:
         names = [n for n in arguments.names if model in results.found.get(n, {})]
         print(markdown([results.comparison(name, model) for name in names]))
+        print(f"\n{forms_markdown(results, names, [form_name(f) for f in FORMS])}")
         return
     comparisons = []
     for name in arguments.names:

@@ -137,6 +137,28 @@ def markdown(comparisons):
     return "\n".join(f"| {' | '.join(row)} |" if row else "" for row in rows)
 
 
+def forms_markdown(results, names, models):
+    """Return the table of forms of AFM: one step's CRPS, energy, trajectories' energy.
+
+    Each over the best opponent, of recordings of which all the forms are known.
+    """
+    names = [name for name in names if set(models) <= set(results.found.get(name, {}))]
+    ratios = {
+        model: [results.comparison(name, model).ratios for name in names]
+        for model in models
+    }
+    rows = [("recording", *models), ("---",) * (1 + len(models))]
+    for i, name in enumerate(names):
+        rows.append((name, *(three_cells(ratios[model][i]) for model in models)))
+    means = [three_cells(geometric_means(ratios[model])) for model in models]
+    rows.append(("geometric mean", *means))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def three_cells(ratios):
+    return " ".join(short(ratios[m], 3) for m in MEASURES[:3])
+
+
 def ratio_cells(ratios, mark=True):
     """Four cells: three ratios, and those of all leads."""
     cells = [

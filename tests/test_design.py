@@ -230,8 +230,8 @@ design_matrix([1.0, 2.0], runs=["a", "b"])
         ({"activity": [1.0, np.inf]}, r"activity must be .*infinity"),
         ({"stimulus": [1.0, -np.inf]}, r"stimulus must be .*infinity"),
         (
-            {"activity": np.ones((2, 1, 1))},
-            r"activity must be .*ndarray of 3 dimensions",
+            {"activity": np.ones((2, 1, 1, 1))},
+            r"activity must be .*ndarray of 4 dimensions",
         ),
         ({"activity": 3.0}, r"activity must be .*float of 0 dimensions"),
         ({"activity": None}, r"activity must be .*NoneType of 0 dimensions"),

@@ -2,6 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from afm_sklearn import AFMForecaster, crps, design_matrix
+from afm_sklearn.data.store import WindowStore
+from afm_sklearn.data.windows import Windows
+from afm_sklearn.datasets import make_linear_var
+from afm_sklearn.fitting.gaps import learn_gaps
 from afm_sklearn.law.gaps import Gaps
 
 NAN = float("nan")
@@ -118,3 +123,34 @@ def test_known_steps_pass_gradients_on():
     assert known.grad is not None
     gradient = known.grad[0, :, 0]
     assert (gradient[[1, 3]] > 0.1).all() and torch.isfinite(gradient).all()
+
+
+def test_draws_rest_where_a_channel_rests_and_leap_as_it_leaps():
+    """A trace that is zero nine times of ten is not drawn from a normal law."""
+    rng = np.random.default_rng(0)
+    trace = np.where(rng.random(4000) < 0.1, rng.exponential(3, 4000), 0.0)
+    windows = Windows.from_rows(trace[:, None], 5)
+    store = WindowStore.from_windows(windows, np.zeros(1), np.ones(1))
+    gaps = learn_gaps(store)
+    x = torch.zeros(4000, 5, 1)
+    x[:, -1] = NAN
+    noise = torch.as_tensor(rng.normal(size=x.shape), dtype=torch.float32)
+    drawn = gaps.draw(x, noise)[:, -1, 0].numpy()
+    rests = (np.abs(drawn - np.median(drawn)) < 0.05).mean()
+    assert 0.85 < rests < 0.95
+    np.testing.assert_allclose(drawn.std(), trace.std(), rtol=0.15)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_no_row_needs_to_be_complete(share):
+    """Trajectories of eight steps without a gap no longer exist here."""
+    data = make_linear_var(n_steps=700, n_channels=8, random_state=0)
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(data.activity.shape) < share, NAN, data.activity)
+    X = design_matrix(y, data.stimulus)
+    model = AFMForecaster(window_length=3, max_epochs=2, random_state=0)
+    draws = model.fit(X[:600], y[:600]).sample(X[600:], 100, random_state=0)
+    climate = np.repeat(data.activity[None, :600:6], 100, 0)
+    ours, theirs = (crps(data.activity[600:], x).mean() for x in (draws, climate))
+    assert ours < 0.9 * theirs
+    assert model.base_.startswith("pool")

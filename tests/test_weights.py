@@ -84,3 +84,17 @@ def test_the_same_gain_earns_less_where_it_is_less_certain():
         between = np.full((2, 2, 80), 0.5)
         weights.append(weight_of_second([Score(to_y, between)]))
     assert weights[0] > weights[1] > 0
+
+
+def test_what_is_missing_does_not_count():
+    rng = np.random.default_rng(0)
+    draws = [rng.normal(size=(6, 50, 3)) for _ in range(2)]
+    y = rng.normal(size=(6, 3))
+    y[:, 2] = np.nan
+    y[5] = np.nan
+    for is_joint in (False, True):
+        whole = Score.of(draws, y, is_joint)
+        seen = Score.of([x[:5, :, :2] for x in draws], y[:5, :2], is_joint)
+        share = 1.0 if is_joint else 2 / 3
+        np.testing.assert_allclose(whole.to_y, share * seen.to_y, rtol=1e-6)
+        np.testing.assert_allclose(whole.between, share * seen.between, rtol=1e-6)

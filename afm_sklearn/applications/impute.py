@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..checks import check_integer, seed_from
 from ..design import design_matrix
 from ..evaluation.unwrap import unwrap
 from .smoother import Smoother
-from .surrogate import linear_surrogate
+from .surrogate import LinearSurrogate, linear_surrogate
 
 Array = NDArray[Any]
 
@@ -65,8 +66,7 @@ def impute(
     linear and Gaussian, the draws are those of the Kalman smoother; if not, they have
     its first two moments. Draws settle to the values that a channel takes again and
     again; those of counts are counts, Poisson around the smoothed mean with the
-    dependence of the smoother. Steps at the start of a run, whose window is not whole,
-    are taken to lie around the mean.
+    dependence of the smoother. Each run is taken to have begun earlier, unobserved.
 
     Examples
     --------
@@ -103,10 +103,11 @@ def impute(
         windows = rows.X if np.ndim(rows.X) == 3 else np.asarray(rows.X)[:, None]
         seed = int(rng.integers(2**31))
         law = linear_surrogate(model, windows, centre, spread, seed)
-        follows = _follows(len(y), windows.shape[1], runs)
-        smoother = Smoother(law, y, follows, spread)
+        law, padded = _with_lead_in(law, y, windows.shape[1], runs)
+        smoother = Smoother(law, padded.y, padded.follows, spread)
         missing = np.isnan(y)
-        out[:, missing] = _draws(smoother, model, n_samples, rng)[:, missing]
+        draws = _draws(smoother, model, n_samples, rng)[:, padded.place]
+        out[:, missing] = draws[:, missing]
     return out[:, :, 0] if given.ndim == 1 else out
 
 
@@ -136,13 +137,43 @@ def _moments(y: Array, model: Any) -> tuple[Array, Array]:
     return centre, np.sqrt(np.nansum((y - centre) ** 2, axis=0) / count)
 
 
-def _follows(n: int, length: int, runs: Any) -> NDArray[np.bool_]:
-    """Tell which steps have a window that lies in their run."""
+class LeadIn(NamedTuple):
+    """A recording with steps before each run that nobody saw.
+
+    Attributes
+    ----------
+    y : ndarray of shape (T', d)
+        NaN before the runs.
+    follows : ndarray of bool, shape (T',)
+        Steps with a whole window before them.
+    place : ndarray of int, shape (T,)
+        Where the steps of the recording are.
+    """
+
+    y: Array
+    follows: NDArray[np.bool_]
+    place: NDArray[np.intp]
+
+
+def _with_lead_in(
+    law: LinearSurrogate, y: Array, length: int, runs: Any
+) -> tuple[LinearSurrogate, LeadIn]:
+    """Let each run begin twice a window earlier, unobserved.
+
+    The first of these steps are independent, the rest follow the law, so that what is
+    observed first in a run has about the law of any other step.
+    """
+    n, d = y.shape
     starts = np.zeros(n, bool)
     starts[0] = True
     if runs is not None:
         labels = np.asarray(runs)
         starts[1:] = labels[1:] != labels[:-1]
-    first = np.maximum.accumulate(np.where(starts, np.arange(n), 0))
-    follows: NDArray[np.bool_] = np.arange(n) - first >= length
-    return follows
+    place = np.arange(n) + 2 * length * starts.cumsum()
+    total = int(place[-1]) + 1
+    whole, drift = np.full((total, d), np.nan), np.tile(law.centre, (total, 1))
+    whole[place], drift[place] = y, law.drift
+    follows = np.ones(total, bool)
+    first = place[starts] - 2 * length
+    follows[(first[:, None] + np.arange(length)).ravel()] = False
+    return replace(law, drift=drift), LeadIn(whole, follows, place)

@@ -35,8 +35,8 @@ class Smoother:
     y : ndarray of shape (T, d)
         NaN where missing.
     follows : ndarray of bool, shape (T,)
-        Steps whose whole window lies in their run. The others have the centre for
-        their mean.
+        Steps that follow from those before them. The others lie around the centre,
+        independently.
     spread : ndarray of shape (d,)
         Standard deviation of a channel around the centre.
     """

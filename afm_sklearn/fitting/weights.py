@@ -56,15 +56,18 @@ class Score:
         draws : sequence of arrays of shape (n, n_samples, ...)
             Of each law. The same sample of two laws may share its noise, others not.
         y : array of shape (n, ...)
-            What followed; cases with a missing entry are left out.
+            What followed; what is missing does not count.
         is_joint : bool
             Energy score of all that follows the second axis as one vector; otherwise
             the mean CRPS.
         """
-        seen = np.isfinite(y.reshape(len(y), -1)).all(1)
-        n, m = int(seen.sum()), len(draws)
-        y = y[seen].reshape(n, 1, -1).astype(np.float32)
-        flat = [x[seen].reshape(n, x.shape[1], -1) for x in draws]
+        y = y.reshape(len(y), 1, int(np.prod(y.shape[1:])))
+        seen = np.isfinite(y)
+        kept = seen.any((1, 2))
+        n, m = int(kept.sum()), len(draws)
+        y, seen = np.nan_to_num(y[kept]).astype(np.float32), seen[kept]
+        # Of what was observed alone: no distance where nothing was.
+        flat = [x[kept].reshape(n, x.shape[1], -1) * seen for x in draws]
         to_y = np.array([_distance(x - y, is_joint) for x in flat]).reshape(m, n)
         between = np.zeros((m, m, n))
         for shift in range(1, N_SHIFTS + 1):

@@ -13,6 +13,7 @@ from .data import TrainingData
 N_PAIRS = 4000
 PAIRS_TOGETHER = 256
 MIN_PAIRS = 50  # that tell how far it moves
+MIN_NOISE, SMALL = 1e-6, 0.1  # of a variance of 1, and of that of all channels
 EDGES = (0.025, 0.1, 0.225, 0.4, 0.75)  # between the distances
 
 
@@ -49,8 +50,10 @@ def learn_widening(data: TrainingData, law: StepLaw) -> Widening:
     moved, noise, apart = (
         torch.cat(values).double().cpu() for values in zip(*parts, strict=True)
     )
-    noise = noise.nanmean(0).clamp(min=torch.finfo(torch.float32).tiny)
-    moved = (moved / noise).mean(1)
+    noise = noise.nanmean(0)
+    floor = max(MIN_NOISE, SMALL * float(noise.nanmean()))
+    # One ratio for all channels: those silent so far may be driven out there.
+    moved = (moved / noise.clamp(min=floor)).nanmean(1)
     for k in range(c - n_lagged):
         span = law.frame.x_high[n_lagged + k] - law.frame.x_low[n_lagged + k]
         widening.excess[n_lagged + k].copy_(_excess(moved, apart[:, k] / span.cpu()))
@@ -61,10 +64,10 @@ def _swap(
     data: TrainingData, law: StepLaw, i: Tensor, j: Tensor, n_lagged: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Squared moves (k, d) of forecasts, their squared errors, distances (k, s)."""
-    own, other = data.store[i], data.store[j]
+    (own, missing), (other, _) = data.filled(i), data.filled(j)
     swapped = torch.cat([own[..., :n_lagged], other[..., n_lagged:]], 2)
     mean, elsewhere = (
-        law.frame.to_u(law.distribution(law.embed(x, None), None, {}).center)
+        law.frame.to_u(law.distribution(law.embed(x, missing), None, {}).center)
         for x in (own, swapped)
     )
     moved, error = (elsewhere - mean).square(), (data.target[i] - mean).square()

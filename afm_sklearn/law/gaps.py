@@ -2,7 +2,8 @@
 
 Each channel is taken for a stationary autoregressive process of order one, whose
 value between two observations is known in closed form (the Ornstein-Uhlenbeck
-bridge).
+bridge). What it deviates by is resampled from what was seen, as a calcium trace rests
+most of the time and leaps now and then.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 MAX_MEMORY = 0.9999  # a channel with more would have no spread at all
+STATES = (0.5, 0.9)  # quantiles of a channel that part its states
+MAX_NOISE, N_KNOTS = 3.0, 33  # normal scores at which deviations are tabulated
 
 
 class Gaps(nn.Module):
@@ -27,15 +30,27 @@ class Gaps(nn.Module):
         Autocorrelation of each channel at lag one.
     root : Tensor of shape (c, c)
         Lower triangular root of the correlation between channels, which draws share.
+    edges : Tensor of shape (c, b)
+        Values of the step before that part states of a channel.
+    deviation : Tensor of shape (c, b + 1, N_KNOTS)
+        Deviations, in units of those that the process has, at even normal scores from
+        -MAX_NOISE to MAX_NOISE; by state. Those of a normal law until it is learnt.
     """
 
     memory: Tensor
     root: Tensor
+    edges: Tensor
+    deviation: Tensor
 
     def __init__(self, n_channels: int):
         super().__init__()
         self.register_buffer("memory", torch.zeros(n_channels, dtype=torch.float32))
         self.register_buffer("root", torch.eye(n_channels, dtype=torch.float32))
+        edges = torch.full((n_channels, len(STATES)), torch.inf, dtype=torch.float32)
+        self.register_buffer("edges", edges)
+        scores = torch.linspace(-MAX_NOISE, MAX_NOISE, N_KNOTS, dtype=torch.float32)
+        table = scores.repeat(n_channels, len(STATES) + 1, 1)
+        self.register_buffer("deviation", table)
 
     def fill(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows with what is expected in their gaps, and where these are.
@@ -75,11 +90,23 @@ class Gaps(nn.Module):
                 torch.isfinite(steps_after[:, t]).to(x),
                 steps_after[:, t].nan_to_num(posinf=0.0),
             )
-            drawn = mean + variance.clamp(min=0.0).sqrt() * noise[:, t]
+            moved = self._deviate(before, noise[:, t])
+            drawn = mean + variance.clamp(min=0.0).sqrt() * moved
             before = torch.where(gap[:, t], drawn, x[:, t].nan_to_num())
             known = torch.ones_like(known)
             steps.append(before)
         return torch.stack(steps, 1)
+
+    def _deviate(self, before: Tensor, noise: Tensor) -> Tensor:
+        """Map standard normal noise (n, c) to deviations, given the step before."""
+        edges, table = self.edges.to(noise), self.deviation.to(noise)
+        state = (before[..., None] > edges).sum(-1)  # (n, c)
+        place = (noise.clamp(-MAX_NOISE, MAX_NOISE) + MAX_NOISE) / (2 * MAX_NOISE)
+        place = place * (N_KNOTS - 1)
+        left = place.floor().clamp(max=N_KNOTS - 2)
+        channel = torch.arange(table.shape[0], device=noise.device)
+        low, high = (table[channel, state, left.long() + k] for k in (0, 1))
+        return torch.lerp(low, high, place - left)
 
     def _expected(self, x: Tensor) -> Tensor:
         before, since = _nearest(x)

@@ -34,7 +34,8 @@ def rollout(
     horizon, n_samples : int
         Steps, and trajectories a window.
     stimulus : Tensor of shape (n, horizon, s), optional
-        The stimulus during each step, in the units of X.
+        The stimulus during each step, in the units of X. Without it the first step
+        has that of the window.
     generator : torch.Generator, optional
         Source of the noise.
 
@@ -54,9 +55,12 @@ def rollout(
     out = torch.empty(shape, dtype=torch.float64, device=windows.device)
     for k, member in enumerate(law.members):
         own = chosen == k
-        if bool(own.any()):
-            state = member.start(windows)
-            out[own] = draw_histories(state, shown, own.sum(1), generator)
+        rows = own.any(1).nonzero()[:, 0]
+        if len(rows):
+            state = member.start(windows[rows])
+            seen = [step if step is None else step[rows] for step in shown]
+            counts = own.sum(1)[rows]
+            out[own] = draw_histories(state, seen, counts, generator)
     return out
 
 
@@ -87,8 +91,10 @@ def draw_histories(
     n, most = len(counts), int(counts.max())
     y = state.predict(shown[0]).rsample(most, generator=generator)
     is_asked = torch.arange(most, device=y.device) < counts[:, None]
-    rows = torch.arange(n, device=y.device).repeat_interleave(counts)
-    state, steps = state.branch(rows), [y[is_asked]]
+    steps = [y[is_asked]]
+    if len(shown) > 1:
+        rows = torch.arange(n, device=y.device).repeat_interleave(counts)
+        state = state.branch(rows)
     for before, now in pairwise(shown):
         state = state.advance(steps[-1], before)
         steps.append(state.predict(now).rsample(1, generator=generator)[:, 0])
