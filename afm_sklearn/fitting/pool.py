@@ -29,6 +29,7 @@ N_STEP_ROWS = 50, 200  # of a block, from which the next step alone is drawn
 N_ORIGINS = 8, 16  # of a block, from which trajectories are drawn
 N_HELD = 4  # times as many among the rows that networks did not see
 NUMBERS = 800
+APART = 4  # steps between origins, at least
 MIN_CASES = 8
 MIN_SAMPLE = 40  # rows to learn errors from
 WORK = 1e9  # multiplications of a member in a block that trajectories may take
@@ -60,7 +61,8 @@ def _few_or_many(data: TrainingData, bounds: tuple[int, int], scale: int = 1) ->
 def cases_among(data: TrainingData, rows: Array, times: int = 1) -> Cases:
     """Choose cases among consecutive rows, with a horizon that they allow."""
     n_rows = times * _few_or_many(data, N_STEP_ROWS, 4)
-    n_starts = times * _few_or_many(data, N_ORIGINS)
+    # Trajectories that overlap by more say little more.
+    n_starts = min(times * _few_or_many(data, N_ORIGINS), max(8, len(rows) // APART))
     n_samples = _few_or_many(data, N_SAMPLES, 4)
     steps = spread_rows(rows[data.usable[rows]], n_rows)
     if data.settings.is_autoregressive:

@@ -28,9 +28,9 @@ from .training import Trainable
 
 HORIZON = 8
 N_PATHS = 3
-N_STEPS = 100  # of the optimiser
+N_STEPS = 50  # of the optimiser; twice as many were no better
 BATCH = 32
-MIN_ORIGINS, MAX_ORIGINS = 64, 2000
+MIN_ORIGINS, MAX_ORIGINS, MAX_HELD = 64, 2000, 128
 PATIENCE = 3
 WORK = 2e11  # multiplications that a training may take, about
 
@@ -130,8 +130,8 @@ def train_on_trajectories(data: TrainingData, law: StepLaw) -> StepLaw | None:
         return None
     last = data.fit_rows[-1]
     rows, held = (
-        origins(data, np.arange(at[0], at[-1] + 1), HORIZON, MAX_ORIGINS)
-        for at in (data.fit_rows, data.held)
+        origins(data, np.arange(at[0], at[-1] + 1), HORIZON, most)
+        for at, most in ((data.fit_rows, MAX_ORIGINS), (data.held, MAX_HELD))
     )
     rows = rows[rows + HORIZON - 1 <= last]
     n_weights = sum(p.numel() for p in law.channels.members.parameters())
