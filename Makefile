@@ -2,10 +2,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test
+.PHONY: demo docs test
 
 demo: $(VENV)/installed-plot
 	$(BIN)/python examples/demo.py
+
+docs: $(VENV)/installed-docs
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	@echo Open docs/_build/html/index.html
 
 test: $(VENV)/installed-test,plot
 	$(BIN)/ruff check

@@ -32,6 +32,7 @@ from .scorers import (
     neg_energy_scorer,
     neg_variogram_scorer,
 )
+from .sessions import adaptation_curve, split_sessions, stack_sessions
 from .windows import SlidingWindow
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "ResidualForecaster",
     "SlidingWindow",
     "SurpriseDetector",
+    "adaptation_curve",
     "compare",
     "coverage",
     "crps",
@@ -65,7 +67,9 @@ __all__ = [
     "optimize_stimulus",
     "pit",
     "save",
+    "split_sessions",
     "stack_runs",
+    "stack_sessions",
     "surprise",
     "variogram_score",
 ]

@@ -12,16 +12,20 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .base import Array, BaseForecaster
+from .callback_support import with_callbacks
+from .callbacks import Watched
 from .compute import infer_device
 from .fitting import BASES, FAMILY_CHOICES, Settings, fit_law
 from .law.flow.paths import PATHS
 from .law.flow.solvers import SOLVERS
 from .law.networks.encoders import HISTORY_ENCODERS
+from .sessions.methods import SessionMethods
+from .summary import Summarised
 
 AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 
-class AFMForecaster(BaseForecaster):
+class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     """Forecast the distribution of the next step by autoregressive flow matching.
 
     Three models, each correcting the last, and each kept only if it improves the
@@ -96,7 +100,7 @@ class AFMForecaster(BaseForecaster):
     random_state : int, RandomState or None, default=None
         Seed of training.
     verbose : int, default=0
-        Print a line a training.
+        Print a line a stage of the fit, and what was kept and why.
 
     Attributes
     ----------
@@ -108,6 +112,10 @@ class AFMForecaster(BaseForecaster):
         Family of the channels' laws, "gaussian" or "counts".
     history_ : dict
         Loss by epoch of each training.
+    selection_ : list of dict
+        Weight and scores of each candidate, lower is better; `summary` tells of them.
+    rows_ : dict of str to int
+        How many rows served for what.
     autoregressive_ : bool
         Whether the first channels of X are the lagged targets.
     lag_scale_, lag_offset_ : ndarray of shape (n_outputs_,)
@@ -220,6 +228,7 @@ class AFMForecaster(BaseForecaster):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
         settings = Settings(
             **{name: getattr(self, name) for name in Settings.names()},
@@ -230,9 +239,8 @@ class AFMForecaster(BaseForecaster):
             torch_device=infer_device(self.device),
         )
         previous = getattr(self, "law_", None) if self.warm_start else None
-        fitted = fit_law(windows, targets, settings, previous)
-        self.law_, self.base_, self.family_ = fitted.law, fitted.kept, fitted.family
-        self.history_, self.selection_ = fitted.history, fitted.selection
+        given = windows, targets, settings, previous
+        self._learn(lambda watch: fit_law(*given, watch), windows, self._shape(targets))
 
     def _law(self) -> Any:
         """Return the law, integrated as the arguments say by now."""

@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .callback_support import CallbackSupportMixin, one_task
 from .checks import check_finite, check_integer
 from .data.labels import check_labels, check_stretches, find_column, find_labels
 from .data.runs import label_starts
@@ -55,7 +56,7 @@ def sliding_windows(
     return np.asarray(windows) if windows.consecutive else windows
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator):
+class SlidingWindow(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Turn rows into windows that hold the recent past of each row.
 
     The number of rows stays the same, so the targets need no change and the
@@ -124,6 +125,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         self.run_column = run_column
         self.flatten = flatten
 
+    @one_task
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters against the columns of X.
 

@@ -59,12 +59,11 @@ def training_loop() -> Iterator[Bar]:
             window_noise=0.0,
             patience=N_EPOCHS,
             seed=0,
-            verbose=0,
         )
 
         def ours(schedule: Schedule = schedule) -> None:
             model = copy.deepcopy(fresh)
-            train("network", model, training, held, schedule, torch.device("cpu"))
+            train(model, training, held, schedule, torch.device("cpu"))
 
         def by_hand(batch_size: int = batch_size) -> None:
             columns = in_memory, y, forecast

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute import row_parts
+from ..law.pool import PoolLaw
+from ..law.step import StepLaw
 
 Array = NDArray[Any]
 
 N_REFERENCES = 3  # windows at which slopes are taken
 N_NOISE_ROWS, N_NOISE_DRAWS = 20, 500  # that tell the covariance of a step
+N_GROWTH = 400  # steps of a disturbance that tell whether it grows
 JITTER = 1e-9  # of a variance
 
 
@@ -67,11 +70,14 @@ def linear_surrogate(
     drift = np.empty((n, d))
     for rows in row_parts(n, length * c):
         drift[rows] = _predict(forecaster, _with_past(windows[rows], lag), d)
-    at = np.linspace(0, n - 1, N_REFERENCES + 2).astype(int)[1:-1]
-    references = _filled(np.asarray(windows[at]), lag)
-    weights = np.zeros((length, d, d))
-    for reference in references:
-        weights += _slopes(forecaster, reference, step, spread) / len(references)
+    weights = _slopes_of_pool(forecaster, length)
+    if weights is None:
+        weights = np.zeros((length, d, d))
+        at = np.linspace(0, n - 1, N_REFERENCES + 2).astype(int)[1:-1]
+        for reference in _filled(np.asarray(windows[at]), lag):
+            slopes = _slopes(forecaster, reference, step, spread)
+            weights += slopes / N_REFERENCES
+    weights = _without_growth(weights)
     at = np.unique(np.linspace(0, n - 1, N_NOISE_ROWS).astype(int))
     known = _filled(np.asarray(windows[at]), lag)
     draws = forecaster.sample(known, N_NOISE_DRAWS, random_state=seed)
@@ -82,6 +88,47 @@ def linear_surrogate(
     floor = JITTER * np.maximum(spread**2, np.finfo(float).tiny)
     root = np.linalg.cholesky(covariance + np.diag(floor))
     return LinearSurrogate(drift, weights, centre, root)
+
+
+def _slopes_of_pool(forecaster: Any, length: int) -> Array | None:
+    """Mean slopes (L, d, d) of the linear forecasts of a pool; None without one.
+
+    Draws of resampled values move in steps: slopes of their mean would be noise.
+    """
+    law = forecaster.law_
+    if not isinstance(law, PoolLaw):
+        return None
+    frame, d = law.frame, law.frame.n_outputs
+    unit = frame.y_scale / (frame.x_scale[:d] * frame.lag_scale)[:, None]
+    weights = np.zeros((length, d, d))
+    for member, share in zip(law.members, law.log_weights.exp().tolist(), strict=True):
+        is_step = isinstance(member, StepLaw)
+        if is_step and member.channels.family != "gaussian":
+            return None
+        linear = member.channels.linear if is_step else member.linear
+        lags = linear.coef.unflatten(0, (linear.n_lags, -1))[:, :d].flip(0)
+        slopes = (lags.double() * unit).cpu().numpy()
+        weights[: linear.n_lags] += share * slopes
+    return weights
+
+
+def _without_growth(weights: Array) -> Array:
+    """Damp slopes under which a disturbance would grow without end."""
+    length, d, _ = weights.shape
+    steps = [np.random.default_rng(0).normal(size=d) for _ in range(length)]
+    sizes = []
+    for _ in range(N_GROWTH):
+        ahead = sum(y @ w for y, w in zip(reversed(steps), weights, strict=True))
+        size = max(float(np.abs(ahead).max()), np.finfo(float).tiny)
+        steps = [step / size for step in (*steps[1:], ahead)]
+        sizes.append(np.log(size))
+    growth = np.exp(np.mean(sizes[N_GROWTH // 2 :]))
+    if growth <= 1.0:
+        return weights
+    # All roots of the recursion are divided by the growth.
+    powers = growth ** np.arange(1, length + 1)
+    damped: Array = weights / powers[:, None, None]
+    return damped
 
 
 def _slopes(forecaster: Any, reference: Array, step: Array, spread: Array) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..evaluation.draws import method_for
 from ..evaluation.scores import check_choice, check_names
 from ..evaluation.unwrap import find_forecaster, require
 from ..metrics.arguments import Seed, find_seed
+from ..progress import Line
 from .losses import Task, evaluate_fold
 from .table import Comparison
 from .tabulate import tabulate
@@ -33,6 +35,7 @@ def compare(
     groups: ArrayLike | None = None,
     random_state: Seed = 0,
     reference: str | None = None,
+    verbose: int = 0,
 ) -> Comparison:
     """Compare forecasters on the same origins, lead time by lead time.
 
@@ -72,6 +75,8 @@ def compare(
         Seed of the draws, the same for every forecaster.
     reference : str, optional
         Name of the forecaster from which differences are taken; by default the first.
+    verbose : int, default=0
+        Print a line a forecaster, and how far it is.
 
     Returns
     -------
@@ -145,16 +150,29 @@ def compare(
     folds = list(check_cv(cv, y).split(X, y, groups))
     folds = [(np.asarray(train), np.asarray(test)) for train, test in folds]
     seeds = np.random.SeedSequence(seed).generate_state(len(folds))
-    results = Parallel(n_jobs=n_jobs)(
+    # Folds of a forecaster follow one another, and arrive in this order.
+    results = Parallel(n_jobs=n_jobs, return_as="generator" if verbose else "list")(
         delayed(evaluate_fold)(name, estimator, X, y, fold, task, int(fold_seed))
         for name, estimator in forecasters.items()
         for fold, fold_seed in zip(folds, seeds, strict=True)
     )
+    arriving = iter(results)
     by_model = {
-        name: results[k * len(folds) : (k + 1) * len(folds)]
-        for k, name in enumerate(forecasters)
+        name: _take(name, arriving, len(folds), verbose) for name in forecasters
     }
     return tabulate(by_model, [test for _, test in folds], task, reference, groups)
+
+
+def _take(name: str, arriving: Iterator[Any], n_folds: int, verbose: int) -> list[Any]:
+    """Take the results of a forecaster as they arrive, and tell how far it is."""
+    if not verbose:
+        return list(islice(arriving, n_folds))
+    line, taken = Line(name, n_folds), []
+    for k, result in enumerate(islice(arriving, n_folds), 1):
+        taken.append(result)
+        line.step(k, f"fold {k} of {n_folds}")
+    line.end(f"{n_folds} folds")
+    return taken
 
 
 def _check_forecasters(forecasters: Mapping[str, Any], task: Task) -> None:

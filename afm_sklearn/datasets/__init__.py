@@ -11,6 +11,7 @@ from ._lorenz import make_lorenz
 from ._oracle import Oracle
 from ._oscillator import make_oscillator
 from ._overlapping import make_overlapping_counts
+from ._sessions import make_sessions
 from ._sparse import make_sparse_events
 from ._spiking import make_spiking_population
 from ._var import make_linear_var
@@ -23,6 +24,7 @@ __all__ = [
     "make_lorenz",
     "make_oscillator",
     "make_overlapping_counts",
+    "make_sessions",
     "make_sparse_events",
     "make_spiking_population",
 ]

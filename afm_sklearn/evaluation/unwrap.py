@@ -107,6 +107,13 @@ def unwrap(estimator: Any, X: Any, y: ArrayLike, *, needs: str) -> Rows:
     return Rows(estimator, X, targets, runs)
 
 
+def find_fitted(estimator: Any) -> Any:
+    """Return the best estimator of a fitted search, and anything else as it is."""
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    return estimator
+
+
 def find_forecaster(estimator: Any) -> Any:
     """Return the forecaster in a Pipeline or a search that may not be fitted yet."""
     while True:

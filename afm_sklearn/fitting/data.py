@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,28 +23,25 @@ from ..data.windows import Windows
 from ..law.atoms import Atoms, find_atoms
 from ..law.frame import Frame
 from ..law.widening import Widening
+from .counts import is_counts
+from .fitted import Fitted
 from .gaps import learn_gaps
+from .plan import Plan
+from .ranges import range_of_given, range_of_targets
 from .settings import Settings, build_architecture
 from .training import Rows, Schedule, Trainable, train
+from .usage import count_rows
+from .watch import Watch
 
 Array = NDArray[Any]
 
-STEPS = 3000  # optimiser steps of a training at max_epochs="auto"
-MAX_COUNT = 100  # integers above it are taken for real values
 MAX_ATOM_ROWS = 20_000  # that tell which values come again and again
 MIN_USABLE = 10
 MIN_COMPLETE = 50
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Rows to train on and to judge by, and how long to train."""
-
-    rows: Array
-    held: Array
-    batch_size: int
-    max_epochs: int
-    patience: int
+# From a network in training to the law that it makes, and what that keeps.
+Build = Callable[[Any], tuple[Any, str]]
 
 
 class TrainingData:
@@ -56,6 +53,8 @@ class TrainingData:
     y : array of shape (n, d)
         NaN where missing.
     settings : Settings
+    watch : Watch, optional
+        Looks on at trainings, and may end them.
 
     Attributes
     ----------
@@ -76,13 +75,23 @@ class TrainingData:
         Rows at which a run starts.
     fit_rows, held : ndarray of int
         Regular rows to train networks on and to judge them by.
+    n_rows : dict of str to int
+        How many rows served for what; see `count_rows`.
     widening : Widening or None
         What a stimulus outside its training range adds, once it is known.
     """
 
     widening: Widening | None = None
+    build: Build | None = None
 
-    def __init__(self, windows: Windows, y: Array, settings: Settings):
+    def __init__(
+        self,
+        windows: Windows,
+        y: Array,
+        settings: Settings,
+        watch: Watch | None = None,
+    ):
+        self.watch = watch or Watch()
         self.settings, self.device = settings, settings.torch_device
         n, length, c = windows.shape
         d = self.n_outputs = y.shape[1]
@@ -112,6 +121,11 @@ class TrainingData:
         fit_rows, held = hold_back(n, length, self.starts, settings.validation_fraction)
         self.fit_rows = fit_rows[self.regular[fit_rows]]
         self.held = held[self.regular[held]]
+        self.n_rows = {
+            **count_rows(starts, observed, self.usable, self.regular),
+            "for networks": len(self.fit_rows),
+            "held back": len(self.held),
+        }
         self.architecture = build_architecture(settings, length, c, d)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history: dict[str, Any] = {}
@@ -135,6 +149,12 @@ class TrainingData:
         other.widening = widening
         return other
 
+    def drafting(self, build: Build) -> TrainingData:
+        """Return the same data, which makes a law of a network in training."""
+        other = copy.copy(self)
+        other.build = build
+        return other
+
     def frame(self) -> Frame:
         """Units of windows and targets."""
         s = self.settings
@@ -149,8 +169,9 @@ class TrainingData:
         frame.atoms.load_state_dict(atoms.state_dict())
         if self.widening is not None:
             frame.widening.load_state_dict(self.widening.state_dict())
-        low, high = self._range()
-        x_low, x_high = self._range_of_given()
+        low, high = range_of_targets(self.target, self.device)
+        n_lagged = self.n_outputs if s.is_autoregressive else 0
+        x_low, x_high = range_of_given(self.store.steps, n_lagged)
         for name, values in {
             "x_mean": self.x_mean,
             "x_scale": self.x_scale,
@@ -165,36 +186,6 @@ class TrainingData:
         }.items():
             getattr(frame, name).copy_(torch.as_tensor(values))
         return frame
-
-    def _range(self) -> tuple[Array, Array]:
-        """Lower and upper end of the targets in their units, 0 where there are none."""
-        lowest = self.tensor(np.full(self.n_outputs, np.inf))
-        highest = -lowest
-        for rows in row_parts(*self.target.shape):
-            part = self.target[rows]
-            lowest = torch.minimum(lowest, part.nan_to_num(nan=torch.inf).amin(0))
-            highest = torch.maximum(highest, part.nan_to_num(nan=-torch.inf).amax(0))
-        low, high = (
-            torch.where(torch.isinf(end), 0.0, end).double().cpu().numpy()
-            for end in (lowest, highest)
-        )
-        return low, high
-
-    def _range_of_given(self) -> tuple[Array, Array]:
-        """Range of what is given, of unit scale; infinite for lagged targets."""
-        steps = self.store.steps
-        low = torch.full((steps.shape[1],), torch.inf)
-        high = -low
-        for rows in row_parts(*steps.shape):
-            part = steps[rows].cpu()
-            low = torch.minimum(low, part.nan_to_num(nan=torch.inf).amin(0))
-            high = torch.maximum(high, part.nan_to_num(nan=-torch.inf).amax(0))
-        is_free = low > high  # never observed
-        if self.settings.is_autoregressive:
-            is_free[: self.n_outputs] = True
-        low = torch.where(is_free, -torch.inf, low)
-        high = torch.where(is_free, torch.inf, high)
-        return low.double().numpy(), high.double().numpy()
 
     def filled(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows of the rows without gaps, and where these were."""
@@ -223,9 +214,12 @@ class TrainingData:
         Returns
         -------
         bool
-            False if its loss did not stay finite.
+            False if its loss did not stay finite, or no training shall begin.
         """
-        s, plan = self.settings, plan or self._plan()
+        if self.watch.is_over:
+            return False
+        s = self.settings
+        plan = plan or Plan.usual(self.fit_rows, self.held, s)
         schedule = Schedule(
             max_epochs=plan.max_epochs,
             batch_size=plan.batch_size,
@@ -234,19 +228,26 @@ class TrainingData:
             window_noise=s.window_noise,
             patience=plan.patience if s.early_stopping else plan.max_epochs,
             seed=s.seed,
-            verbose=s.verbose,
         )
         training, held = (
             Rows(self.store, self.gaps, self.index(rows), columns)
             for rows in (plan.rows, plan.held)
         )
-        record = train(
-            name, model, training, held if len(held) else None, schedule, self.device
+        self.watch.begin(name, plan.max_epochs)
+        self.history[name] = train(
+            model,
+            training,
+            held if len(held) else None,
+            schedule,
+            self.device,
+            lambda records, average, goes_on: self.watch.epoch(
+                records, lambda: self._draft(name, average, records), goes_on
+            ),
         )
-        self.history[name] = record
         model.requires_grad_(False).eval()
         is_finite = all(bool(torch.isfinite(p).all()) for p in model.parameters())
-        if not record or not is_finite:
+        if not self.history[name] or not is_finite:
+            self.watch.end(lambda: None, "diverged, left out")
             warnings.warn(
                 f"the training of the {name} network diverged and is left out; a "
                 f"smaller lr than {s.lr} may help",
@@ -254,16 +255,18 @@ class TrainingData:
                 stacklevel=2,
             )
             return False
+        self.watch.end(lambda: self._draft(name, model, self.history[name]))
         return True
 
-    def _plan(self) -> Plan:
-        s, n = self.settings, len(self.fit_rows)
-        batch, epochs = s.batch_size, s.max_epochs
-        if batch == "auto":
-            batch = int(np.clip(2 ** round(np.log2(max(n, 1) / 32)), 32, 256))
-        if epochs == "auto":
-            epochs = max(2, round(STEPS / max(1, -(-n // batch))))
-        return Plan(self.fit_rows, self.held, batch, epochs, s.n_iter_no_change)
+    def _draft(
+        self, name: str, model: Trainable, records: list[dict[str, Any]]
+    ) -> Fitted | None:
+        """Return what a fit would return that has got so far."""
+        if self.build is None:
+            return None
+        law, kept = self.build(copy.deepcopy(model).requires_grad_(False).eval())
+        history = {**self.history, name: list(records)}
+        return Fitted(law, kept, self.family, history, [], self.n_rows)
 
     def index(self, rows: Array) -> Tensor:
         """Row numbers as a tensor on the device."""
@@ -281,22 +284,6 @@ class TrainingData:
 def _all_missing(values: Array) -> NDArray[np.bool_]:
     parts = [values[rows] for rows in row_parts(*values.shape)]
     return np.concatenate([np.isnan(part).all(1) for part in parts])
-
-
-def is_counts(y: Array) -> bool:
-    """Whether all observed targets are whole numbers from 0 to MAX_COUNT.
-
-    Examples
-    --------
-    >>> is_counts(np.array([[0.0, 2.0], [1.0, np.nan]])), is_counts(np.array([[0.5]]))
-    (True, False)
-    """
-    if not (np.nanmin(y) >= 0 and 1 <= np.nanmax(y) <= MAX_COUNT):
-        return False
-    parts = (y[rows] for rows in row_parts(*y.shape))
-    return all(
-        bool(((part == np.round(part)) | np.isnan(part)).all()) for part in parts
-    )
 
 
 def copy_networks(source: nn.Module, target: nn.Module) -> None:

@@ -40,7 +40,6 @@ class Settings:
     validation_fraction: float
     early_stopping: bool
     n_iter_no_change: int
-    verbose: int
     is_autoregressive: bool
     lag_scale: Array
     lag_offset: Array

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,43 +21,25 @@ from .candidates import take_sample
 from .data import TrainingData
 from .dependence import fit_flow, held_scores, noise_factor, solver_steps
 from .family import choose_family
+from .fitted import Fitted
 from .learned import fit_learned, untrained
 from .linear import LinearStage
 from .pool import add_network, fit_pool, pooled
 from .selection import pays
 from .settings import Settings
 from .trajectories import train_on_trajectories
+from .watch import Watch
 from .widening import learn_widening
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a fit returns.
-
-    Attributes
-    ----------
-    law : StepLaw or PoolLaw
-    kept : str
-        What was kept; see `AFMForecaster.base_`.
-    family : str
-        "gaussian" or "counts".
-    history : dict
-        One list of records, an epoch each, for each network trained.
-    selection : list of dict
-        A record for each candidate of the pool; empty without one.
-    """
-
-    law: StepLaw | PoolLaw
-    kept: str
-    family: str
-    history: dict[str, Any]
-    selection: list[dict[str, Any]]
-
-
 def fit_law(
-    windows: Windows, y: Array, settings: Settings, previous: Any = None
+    windows: Windows,
+    y: Array,
+    settings: Settings,
+    previous: Any = None,
+    watch: Watch | None = None,
 ) -> Fitted:
     """Fit the law of one step.
 
@@ -70,6 +53,9 @@ def fit_law(
         How to fit.
     previous : StepLaw or PoolLaw, optional
         A fitted law whose networks to start from.
+    watch : Watch, optional
+        Looks on. Once it says that all is over, no training begins, and no pool is
+        fitted; what was trained by then is weighed.
 
     Returns
     -------
@@ -78,7 +64,7 @@ def fit_law(
     batch = 256 if settings.batch_size == "auto" else settings.batch_size
     work = batch * windows.shape[1] * windows.shape[2] * settings.hidden_dim
     with threads_for(work), torch.inference_mode(False), torch.enable_grad():
-        data = TrainingData(windows, y, settings)
+        data = TrainingData(windows, y, settings, watch)
         return _fit(data, _networks_of(previous))
 
 
@@ -91,37 +77,91 @@ def _networks_of(previous: Any) -> StepLaw | None:
 
 
 def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
-    real = data
+    real, watch = data, data.watch
+    watch.begin("linear")
     data, stage, means = choose_family(data)
+    watch.end(lambda: _fitted(data, *_linear(data, stage)), data.family)
     law, kept = _fit_networks(data, stage, previous)
     widening = learn_widening(data, law)
     law.frame.widening.load_state_dict(widening.state_dict())
     real, data = real.widened(widening), data.widened(widening)
-    if data.settings.base != "auto" or means is None:
-        return Fitted(law, kept, data.family, data.history, [])
+    if data.settings.base != "auto" or means is None or watch.is_over:
+        return _fitted(data, law, kept)
     # Forecasts of all rows have done their duty; they are as large as the recording.
     stage, means = (replace(s, forecast=s.forecast[:0].clone()) for s in (stage, means))
-    keeps_counts = data.is_counts
+    return _fit_pool(real, data, stage, means, law, kept)
+
+
+def _fit_pool(
+    real: TrainingData,
+    data: TrainingData,
+    stage: LinearStage,
+    means: LinearStage,
+    law: StepLaw,
+    kept: str,
+) -> Fitted:
+    """Pool the candidates, and weigh the law beside them."""
+    watch, keeps_counts = data.watch, data.is_counts
+    watch.begin("pool")
     sample = take_sample(real, means.features, means.means)
     pool = fit_pool(real, means, sample, keeps_counts=keeps_counts)
     if pool is None:
-        return Fitted(law, kept, data.family, data.history, [])
+        watch.end(lambda: _fitted(data, law, kept), "too few rows to choose by")
+        return _fitted(data, law, kept)
     laws, weights, selection = pool
+    whole = pooled(laws, weights)
+    watch.end(
+        lambda: _fitted(data, whole, "pool", selection),
+        f"{np.count_nonzero(weights)} of {len(weights)} candidates",
+    )
     newcomers = {} if kept == "linear" and not keeps_counts else {kept: law}
     newcomers |= _on_trajectories(data, stage, law, kept)
-    kept, weight = add_network(
+    watch.begin("choice")
+    name, weight = add_network(
         real, means, stage, sample, pool, newcomers, keeps_counts=keeps_counts
     )
-    law = newcomers.get(kept, law)
-    whole = pooled(laws, weights)
-    if weight == 0.0:
-        return Fitted(whole, "pool", data.family, data.history, selection)
+    chosen = newcomers.get(name)
+    fitted = _fitted(data, *_together(whole, chosen, name, weight), selection)
+    watch.end(lambda: fitted, fitted.kept)
+    return fitted
+
+
+def _together(
+    pool: PoolLaw, law: StepLaw | None, name: str, weight: float
+) -> tuple[StepLaw | PoolLaw, str]:
+    """Put a law of that weight beside the pool; return what is kept of both."""
+    if law is None or weight == 0.0:
+        return pool, "pool"
     if weight == 1.0:
-        return Fitted(law, kept, data.family, data.history, selection)
-    log_weights = whole.log_weights + np.log1p(-weight)
+        return law, name
+    log_weights = pool.log_weights + np.log1p(-weight)
     log_weights = torch.cat([log_weights, log_weights.new_tensor([np.log(weight)])])
-    both = PoolLaw([*whole.members, law], log_weights).eval()
-    return Fitted(both, f"pool+{kept}", data.family, data.history, selection)
+    return PoolLaw([*pool.members, law], log_weights).eval(), f"pool+{name}"
+
+
+def _fitted(
+    data: TrainingData,
+    law: StepLaw | PoolLaw,
+    kept: str,
+    selection: list[dict[str, Any]] | None = None,
+) -> Fitted:
+    selection = copy.deepcopy(selection or [])
+    return Fitted(law, kept, data.family, dict(data.history), selection, data.n_rows)
+
+
+def _linear(data: TrainingData, stage: LinearStage) -> tuple[StepLaw, str]:
+    """Return the law of the linear stage alone."""
+    channels = ChannelLaws(stage.law, [], data.family).to(data.device)
+    factor = noise_factor(data, channels, stage.forecast)
+    return _law(data, channels, None, factor), "linear"
+
+
+def _alone(data: TrainingData, stage: LinearStage, network: Any) -> tuple[StepLaw, str]:
+    """Return the law of a network alone, with the noise that goes with it."""
+    channels = ChannelLaws(stage.law, [network], data.family).to(data.device)
+    channels = channels.with_weights(data.tensor(np.array([-np.inf, 0.0])))
+    factor = noise_factor(data, channels, stage.forecast)
+    return _law(data, channels, None, factor), "learned"
 
 
 def _fit_networks(
@@ -132,7 +172,8 @@ def _fit_networks(
     pool = ChannelLaws(stage.law, [], data.family).to(data.device)
     kept = "linear" if choose else data.settings.base
     if kept == "learned" or (choose and has_held):
-        learned = fit_learned(data, stage, previous)
+        drafting = data.drafting(lambda loss: _alone(data, stage, loss.network))
+        learned = fit_learned(drafting, stage, previous)
         if learned is not None:
             pool, kept = learned, "learned"
         elif not choose:
@@ -142,7 +183,10 @@ def _fit_networks(
     plain = _law(data, pool, None, factor)
     if choose and kept == "linear":
         return plain, kept
-    flow = fit_flow(data, pool, stage, factor, previous)
+    drafting = data.drafting(
+        lambda loss: (_law(data, pool, loss.flow, factor), f"{kept}+flow")
+    )
+    flow = fit_flow(drafting, pool, stage, factor, previous)
     if flow is None:
         return plain, kept
     law = _law(data, pool, flow, factor)
@@ -160,8 +204,9 @@ def _on_trajectories(
             return {}
         law = _law(data, untrained(data, stage), None, law.factor)
         kept = "learned"
-    tuned = train_on_trajectories(data, law)
-    return {} if tuned is None else {f"{kept}+trajectories": tuned}
+    name = f"{kept}+trajectories"
+    tuned = train_on_trajectories(data.drafting(lambda loss: (loss.law, name)), law)
+    return {} if tuned is None else {name: tuned}
 
 
 def _law(

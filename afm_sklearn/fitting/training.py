@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ AVERAGING = 0.99  # of the moving average of the weights
 MAX_GRADIENT = 1.0
 DIVERGED = 10.0  # above the loss of the initial weights, which is about 1
 N_WARM = 50  # optimiser steps in which the learning rate rises
+Records = list[dict[str, Any]]
 
 
 class Trainable(nn.Module):
@@ -50,6 +52,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+# Of records so far, the averaged model, whether patience is left: is it enough?
+OnEpoch = Callable[[Records, Trainable, bool], bool]
 
 
 class Rows(torch.utils.data.Dataset):
@@ -175,8 +181,8 @@ class KeepBest(Callback):
     corrects.
     """
 
-    def __init__(self, patience: int, rows: Rows):
-        self.patience, self.rows = patience, rows
+    def __init__(self, patience: int, rows: Rows, on_epoch: OnEpoch):
+        self.patience, self.rows, self.on_epoch = patience, rows, on_epoch
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Look at the initial weights."""
@@ -185,22 +191,25 @@ class KeepBest(Callback):
             total += len(batch[0]) / n * float(net.validation_step(batch)["loss"])
         self.start_ = self.best_ = total
         self.since_, self.state_ = 0, None
+        self.records_: Records = []
         if net.train_split is not None:
             self.state_ = _averaged(net)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare the epoch with the best one so far."""
-        last = net.history[-1]
+        last = {k: v for k, v in net.history[-1].items() if k != "batches"}
+        self.records_.append(last)
         if not math.isfinite(last["train_loss"]):
             raise Enough
         loss = last.get("valid_loss")
-        if loss is None:
-            return
-        self.since_ += 1
-        if loss < self.best_:
-            self.best_, self.since_ = loss, 0
-            self.state_ = _averaged(net)
-        if self.since_ >= self.patience:
+        if loss is not None:
+            self.since_ += 1
+            if loss < self.best_:
+                self.best_, self.since_ = loss, 0
+                self.state_ = _averaged(net)
+        goes_on = self.since_ < self.patience
+        is_enough = self.on_epoch(self.records_, net.module_.average, goes_on)
+        if is_enough or not goes_on:
             raise Enough
 
 
@@ -219,24 +228,23 @@ class Schedule:
     window_noise: float
     patience: int
     seed: int
-    verbose: int
 
 
 def train(
-    name: str,
     model: Trainable,
     training: Rows,
     validation: Rows | None,
     schedule: Schedule,
     device: torch.device,
-) -> list[dict[str, Any]]:
+    on_epoch: OnEpoch = lambda records, average, goes_on: False,
+) -> Records:
     """Train `model` in place; return one record an epoch, none if it diverged.
 
-    AdamW with gradient clipping, warm-up and cosine decay; an exponential moving
-    average of the weights is what is validated and kept.
+    AdamW with gradient clipping, warm-up and cosine decay; a moving average of the
+    weights is validated and kept. `on_epoch` may end it.
     """
     judged = training if validation is None else validation
-    keeper = KeepBest(schedule.patience, judged)
+    keeper = KeepBest(schedule.patience, judged, on_epoch)
     n_total = schedule.max_epochs * -(-len(training) // schedule.batch_size)
     net = LossNet(
         Objective(model, schedule.window_noise),
@@ -276,18 +284,12 @@ def train(
     net.initialize()
     net.notify("on_train_begin", X=training, y=None)
     # Not `net.fit`, which takes a KeyboardInterrupt of the user for its own end.
-    try:
+    with contextlib.suppress(Enough):
         net.fit_loop(training, None)
-    except Enough:
-        pass
     net.notify("on_train_end", X=training, y=None)
     model.load_state_dict(keeper.state_ or _averaged(net))
-    records = [{k: v for k, v in row.items() if k != "batches"} for row in net.history]
-    if not records[-1]["train_loss"] < keeper.start_ + DIVERGED:
-        return []
-    if schedule.verbose:
-        print(f"{name}: epoch {len(records)}, {records[-1]}")
-    return records
+    converged = keeper.records_[-1]["train_loss"] < keeper.start_ + DIVERGED
+    return keeper.records_ if converged else []
 
 
 def _rate(step: int, n_total: int) -> float:

@@ -124,18 +124,26 @@ def weights_by_score(scores: Sequence[Score]) -> Array:
     return best_weights(linear, quadratic - 2 * SHRINKAGE * np.eye(len(linear)))
 
 
-def weight_of_second(scores: Sequence[Score]) -> float:
-    """Weight of the second of two laws, which the scores must be sure of."""
+def weight_of_second(scores: Sequence[Score], caution: float = CAUTION) -> float:
+    """Weight of the second of two laws, which the scores must be sure of.
+
+    Parameters
+    ----------
+    scores : sequence of Score
+        Of two laws.
+    caution : float
+        Standard errors of its gain that a weight costs.
+    """
     scores = [score for score in scores if score.to_y.shape[1] > 1]
     if not scores:
         return 0.0
     a, b = _mean_terms(scores)
-    # What a weight costs; nothing once the gain is twice as large as the caution.
+    # Nothing once the gain is twice as large as the caution.
     error = np.mean([score.error_of_gain() for score in scores])
     gain = a[0] - a[1] - 0.5 * (b[0, 0] - b[1, 1])
-    caution = max(0.0, CAUTION * error - 0.5 * gain)
+    cost = max(0.0, caution * error - 0.5 * gain)
     slope = a[1] - a[0] + b[0, 0] - b[0, 1]
-    curvature = 2 * b[0, 1] - b[0, 0] - b[1, 1] + 2 * caution
+    curvature = 2 * b[0, 1] - b[0, 0] - b[1, 1] + 2 * cost
     if slope >= 0:
         return 0.0
     weight = 1.0 if curvature <= 0 else min(1.0, -slope / curvature)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .families import FAMILIES, Family
 from .linear import LinearLaw
 from .networks.marginal import MarginalNetwork
+from .networks.shared import SharedNetwork
 
 
 class ChannelLaws(nn.Module):
@@ -20,7 +21,7 @@ class ChannelLaws(nn.Module):
     ----------
     linear : LinearLaw
         The linear forecast.
-    members : sequence of MarginalNetwork
+    members : sequence of MarginalNetwork or SharedNetwork
         Networks, which see it.
     family : str
         Name of the family, a key of `FAMILIES`.
@@ -39,7 +40,7 @@ class ChannelLaws(nn.Module):
     def __init__(
         self,
         linear: LinearLaw,
-        members: Sequence[MarginalNetwork],
+        members: Sequence[MarginalNetwork | SharedNetwork],
         family: str,
         keeps_mean: Sequence[bool] | None = None,
     ):

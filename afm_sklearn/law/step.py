@@ -94,12 +94,7 @@ class StepLaw(Law):
     def config(self) -> dict[str, Any]:
         """Return all but the tensors, as plain JSON types."""
         members = [
-            {
-                "sees": "newest" if member.reach == 1 else "window",
-                "n_components": member.n_components,
-                "is_centered": member.is_centered,
-                "keeps_mean": keeps_mean,
-            }
+            {**member.config(), "keeps_mean": keeps_mean}
             for member, keeps_mean in zip(
                 self.channels.members, self.channels.keeps_mean, strict=True
             )
@@ -137,14 +132,7 @@ class StepLaw(Law):
         if config["architecture"] is not None:
             architecture = Architecture(**config["architecture"])
             networks = [
-                build_blank(
-                    partial(
-                        architecture.marginal_network,
-                        member["sees"],
-                        member["n_components"],
-                        member["is_centered"],
-                    )
-                )
+                build_blank(partial(architecture.member, member))
                 for member in config["members"]
             ]
             if config["path"] is not None:

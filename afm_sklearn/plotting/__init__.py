@@ -9,10 +9,12 @@ from .coverage import CoverageDisplay
 from .forecast import ForecastDisplay
 from .pit import PITDisplay
 from .score_by_horizon import ScoreByHorizonDisplay
+from .training import TrainingDisplay
 
 __all__ = [
     "CoverageDisplay",
     "ForecastDisplay",
     "PITDisplay",
     "ScoreByHorizonDisplay",
+    "TrainingDisplay",
 ]

@@ -102,6 +102,7 @@ class Writer:
         if not _is_known(kind):
             return self._refuse(value, where)
         state: dict[str, Any] = dict(vars(value))
+        state.pop("_skl_callbacks", None)  # functions of this process
         if isinstance(value, nn.Module):
             state = {k: v for k, v in state.items() if not _is_hook(k, v)}
         attributes = {
@@ -176,6 +177,11 @@ class Reader:
             nn.Module.__init__(made)
         for name, part in tree["state"].items():
             value = self.value(part)
+            if name == "_parameters" and isinstance(made, nn.Module):
+                value = {
+                    key: v if v is None else nn.Parameter(v, requires_grad=False)
+                    for key, v in value.items()
+                }
             if name in OWN_PARTS and isinstance(made, nn.Module):
                 vars(made)[name].update(value)
             else:

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from ..checks import check_integer
 from ..evaluation.draws import draw_steps
 from ..evaluation.scores import SCORES, MeanScore, check_choice
-from ..evaluation.unwrap import unwrap
+from ..evaluation.unwrap import find_fitted, unwrap
 from ..metrics.arguments import Seed, check_seed, find_seed
+from ..sessions.scoring import mean_over_sessions
+from ..sessions.stacked import StackedSessions
 from .scorer import Scorer
 
 
@@ -89,6 +91,8 @@ class SampleScorer(Scorer):
         ValueError
             If nothing was observed, or draws are not finite or of the wrong shape.
         """
+        if isinstance(X, StackedSessions):
+            return mean_over_sessions(find_fitted(estimator), X, y, self)
         rows = unwrap(estimator, X, y, needs="sample")
         mean = MeanScore(self.score)
         every_row = np.arange(len(rows.y))

@@ -11,8 +11,10 @@ from ..checks import check_integer
 from ..evaluation.draws import draw_trajectories
 from ..evaluation.origins import Rows, no_origin
 from ..evaluation.scores import JOINT, MeanScore, check_choice
-from ..evaluation.unwrap import unwrap
+from ..evaluation.unwrap import find_fitted, unwrap
 from ..metrics.arguments import Array, Seed, check_seed, find_seed
+from ..sessions.scoring import mean_over_sessions
+from ..sessions.stacked import StackedSessions
 from .scorer import Scorer
 
 
@@ -62,6 +64,8 @@ class TrajectoryScorer(Scorer):
             If there is no row to start from (see `origins`), or draws are not finite
             or of the wrong shape.
         """
+        if isinstance(X, StackedSessions):
+            return mean_over_sessions(find_fitted(estimator), X, y, self)
         rows = unwrap(estimator, X, y, needs="sample_trajectories")
         origins = self._origins(rows)
         mean = MeanScore(self.score)

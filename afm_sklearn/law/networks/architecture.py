@@ -10,6 +10,7 @@ from ..flow.matching import Flow
 from ..flow.velocity import VelocityNetwork
 from .encoders import HistoryEncoder
 from .marginal import MarginalNetwork
+from .shared import Core, SharedNetwork
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,23 @@ class Architecture:
             n_components,
             is_centered,
         )
+
+    def member(self, config: Mapping[str, Any]) -> MarginalNetwork | SharedNetwork:
+        """Build a network from its config; see `marginal_network`."""
+        if config["sees"] == "core":
+            core = self.core(
+                config["n_latents"], config["n_effects"], config["n_layers"]
+            )
+            return SharedNetwork(core, self.n_outputs)
+        return self.marginal_network(
+            config["sees"], config["n_components"], config["is_centered"]
+        )
+
+    def core(self, n_latents: int, n_effects: int, n_layers: int) -> Core:
+        """Build a core that sessions may share."""
+        n_stimuli = self.n_channels - self.n_lagged
+        sizes = n_latents, n_stimuli, n_effects, self.hidden_dim, n_layers
+        return Core(self.length, *sizes)
 
     def flow(self, path: str) -> Flow:
         """Build a flow of the dependence between channels."""

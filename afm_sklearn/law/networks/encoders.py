@@ -211,8 +211,9 @@ class HistoryEncoder(nn.Module):
 
     def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
         """Return the embedding of each scale: the part that is affine in activity."""
-        weights = _lag_weights(self.length, x)
-        x = x[:, -self.length :] * weights
+        x = x[:, -self.length :]
+        weights = lag_weights(x)
+        x = x * weights
         if missing is not None:
             missing = missing[:, -self.length :] * weights
         embedded = []
@@ -226,7 +227,7 @@ class HistoryEncoder(nn.Module):
     def embed_drawn(self, steps: Tensor) -> list[Tensor]:
         """Return what the newest steps (n, h, n_lagged) add, where they were zero."""
         steps = steps[:, -self.length :]
-        steps = steps * _lag_weights(steps.shape[1], steps)
+        steps = steps * lag_weights(steps)
         embedded: list[Tensor] = []
         for k, embedding in zip(self.scales, self.embeddings, strict=True):
             averages = _average_blocks(steps, k, self.length)
@@ -239,9 +240,10 @@ class HistoryEncoder(nn.Module):
         return self.fuse(torch.cat(codes, -1))
 
 
-def _lag_weights(n_steps: int, like: Tensor) -> Tensor:
-    """Weights (n_steps, 1) of the newest steps, oldest first."""
-    lags = torch.arange(n_steps, 0, -1, device=like.device, dtype=like.dtype)
+def lag_weights(steps: Tensor) -> Tensor:
+    """Weights (L, 1) of the newest steps (n, L, c), oldest first."""
+    n_steps = steps.shape[1]
+    lags = torch.arange(n_steps, 0, -1, device=steps.device, dtype=steps.dtype)
     return lags[:, None] ** -LAG_DECAY
 
 

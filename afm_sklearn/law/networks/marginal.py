@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -74,6 +76,14 @@ class MarginalNetwork(nn.Module):
     def reach(self) -> int:
         """Steps that the network looks back."""
         return self.encoder.length
+
+    def config(self) -> dict[str, Any]:
+        """Return what `Architecture.member` builds it from."""
+        return {
+            "sees": "newest" if self.reach == 1 else "window",
+            "n_components": self.n_components,
+            "is_centered": self.is_centered,
+        }
 
     def forward(
         self, code: Tensor, forecast: Tensor, keeps_mean: bool = False
