@@ -8,9 +8,9 @@ nothing is tried, too.
 
 Read it from the left: where the blue curve lies below the grey one, sharing helps; the
 two meet when the session has told enough by itself. It cannot tell which neuron of
-today is which of yesterday. Where dynamics differ it should not do worse than a model of
-the session alone, and that is all: a weight says that held-out rows gained, not that
-dynamics are alike.
+today is which of yesterday. Where dynamics differ it should not do worse than a model
+of the session alone, and that is all: a weight says that held-out rows gained, not
+that dynamics are alike.
 """
 
 import warnings
