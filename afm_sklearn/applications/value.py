@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base import BaseForecaster
 from ..law.rollout import common_rollout
+from ..sessions.methods import SessionMethods
 
 Array = NDArray[Any]
 
@@ -112,7 +113,8 @@ class Value:
     def _is_rolled_out(self) -> bool:
         kind = type(self.forecaster)
         own = getattr(kind, "sample_trajectories", None)
-        return own is BaseForecaster.sample_trajectories
+        engines = BaseForecaster, SessionMethods
+        return any(own is engine.sample_trajectories for engine in engines)
 
     def _common(self, stimuli: torch.Tensor) -> torch.Tensor:
         law = self.forecaster.law_
