@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from afm_sklearn import AFMForecaster, SlidingWindow, crps, design_matrix, pit
+from afm_sklearn import (
+    AFMForecaster,
+    OutOfDistributionWarning,
+    SlidingWindow,
+    crps,
+    design_matrix,
+    pit,
+)
 from afm_sklearn.datasets import make_linear_var, make_sparse_events
 from afm_sklearn.law.atoms import find_atoms
 
@@ -19,6 +26,41 @@ def test_counts_in_any_unit_settle_to_their_lattice():
     atoms = find_atoms(y)
     drawn = _settle(atoms, [-2.1, -0.2, 0.3, 3.9, 6.4])
     np.testing.assert_allclose(drawn, [-1.0, -1.0, 1.5, 4.0, 6.5])
+
+
+def test_an_even_lattice_has_the_values_between_and_goes_on_beyond():
+    y = np.repeat([[-0.5], [0.0], [1.0]], 50, axis=0)
+    atoms = find_atoms(y)
+    drawn = _settle(atoms, [-9.0, 0.6, 1.3, 7.1])
+    np.testing.assert_allclose(drawn, [-0.5, 0.5, 1.0, 1.0])  # both ends are bounds
+    rare = np.concatenate([y, [[2.5], [2.5]]])
+    drawn = _settle(find_atoms(rare), [2.1, 2.9, 7.1])
+    np.testing.assert_allclose(drawn, [2.0, 3.0, 7.0])
+
+
+def test_what_is_drawn_of_few_counts_are_counts():
+    y = np.random.default_rng(0).poisson(40.0, size=(30, 2)).astype(float)
+    y[:, 1] = np.nan
+    atoms = find_atoms(y, are_counts=True)
+    x = torch.as_tensor(np.random.default_rng(1).normal(30, 40, size=(5000, 2)))
+    settled = atoms.settle(x)
+    np.testing.assert_array_equal(settled, x.round().clamp(min=0))
+    at = torch.tensor([[-3.0], [0.0], [4.6], [200.0]]).double().expand(-1, 2)
+    for point, edge in zip(at, atoms.edge(at), strict=True):
+        assert torch.equal((settled <= point).sum(0), (x <= edge).sum(0))
+
+
+def test_what_settles_does_not_depend_on_the_rest_of_the_batch(events):
+    X, y = events
+    model = AFMForecaster(base="linear", random_state=0, max_epochs=1)
+    model.fit(X[:1000], y[:1000])
+    batch = X[1000:1003].copy()
+    batch[-1, :, :6] += 1e4 * y.max()  # has left the range
+    levels = [0.05, 0.5, 0.95]
+    alone = model.predict_quantiles(batch[:2], levels)
+    with pytest.warns(OutOfDistributionWarning):
+        beside = model.predict_quantiles(batch, levels)
+    np.testing.assert_array_equal(beside[:2], alone)
 
 
 def test_what_never_repeats_has_no_atoms():
@@ -94,5 +136,5 @@ def test_rounded_values_are_forecast_no_worse_than_those_they_come_from():
         model = AFMForecaster(base="linear", random_state=0, max_epochs=1)
         draws = model.fit(X[:1000], y[:1000]).sample(X[1000:], 100, random_state=0)
         scores.append(crps(y[1000:], draws).mean())
-    assert (draws == np.round(draws)).mean() > 0.99  # but for what was never seen
+    assert (draws == np.round(draws)).all()
     assert scores[1] < 1.15 * scores[0]

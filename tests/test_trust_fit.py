@@ -1,6 +1,7 @@
 """What `fit` promises: it can be stopped, repeated, shared and trusted to fail."""
 
 import _thread
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,10 +42,18 @@ def _draws(model, X):
 # -- a fit that ends early -----------------------------------------------------
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C means what it means in a terminal, also where a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("base", ["learned", "normal"])
 @pytest.mark.parametrize("delay", [0.05, 1.0])
 @pytest.mark.parametrize("was_fitted", [False, True])
-def test_ctrl_c_reaches_the_caller_at_once(recording, base, delay, was_fitted):
+def test_ctrl_c_reaches_the_caller_at_once(recording, base, delay, was_fitted, ctrl_c):
     X, y = recording
     model = _quick(base=base)
     if was_fitted:

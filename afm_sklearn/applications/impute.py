@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -118,7 +119,7 @@ def _draws(
         draws = smoother.draw(n_samples, rng)
         frame = getattr(model.law_, "frame", None)
         if frame is not None:
-            draws = frame.atoms.cpu().settle(torch.from_numpy(draws)).numpy()
+            draws = deepcopy(frame.atoms).cpu().settle(torch.from_numpy(draws)).numpy()
         return draws
     draws, mean = smoother.draw(max(n_samples, MIN_DRAWS), rng), smoother.mean()
     size = np.maximum(draws.std(0), 1e-12)

@@ -105,7 +105,9 @@ class TrainingData:
         self.y_mean, self.y_scale = self.y_moments
         self.could_be_counts = settings.base != "normal" and is_counts(y)
         self.family = "gaussian"
-        self.atoms = find_atoms(y[:: max(1, n // MAX_ATOM_ROWS)])
+        self.atoms = find_atoms(
+            y[:: max(1, n // MAX_ATOM_ROWS)], are_counts=self.could_be_counts
+        )
         self.target = ScaledRows(y, self.y_mean, self.y_scale, self.device)
         n_lagged = d if settings.is_autoregressive else c
         starts = begins_run(windows, n_lagged)

@@ -119,9 +119,7 @@ class Frame(nn.Module):
 
         Of the last channels, as many as there are: (..., k).
         """
-        k = given.shape[-1]
-        mean, scale = self.x_mean[-k:], self.x_scale[-k:]
-        x = (given.to(mean) - mean) / scale
+        k, x = given.shape[-1], self._given(given)
         low, high = self.x_low[-k:], self.x_high[-k:]
         room = torch.where(low.isinf(), 0.0, OVERSHOOT * (high - low)) + ROUNDING
         return (x < low - room) | (x > high + room)
@@ -135,7 +133,7 @@ class Frame(nn.Module):
         k = given.shape[-1]
         if not k or not self.is_shifted:
             return None
-        x = (given.to(self.x_mean) - self.x_mean[-k:]) / self.x_scale[-k:]
+        x = self._given(given)
         low, high = self.x_low[-k:], self.x_high[-k:]
         outside = torch.maximum(low - x, x - high).nan_to_num(nan=0.0) - ROUNDING
         if not bool((outside > 0).any()):
@@ -170,10 +168,12 @@ class Frame(nn.Module):
 
     def standardize_stimulus(self, stimulus: Tensor) -> Tensor:
         """Bring stimuli (..., s) to unit scale."""
-        mean, scale = self.x_mean, self.x_scale
-        s = stimulus.shape[-1]
-        scaled = (stimulus.to(mean) - mean[-s:]) / scale[-s:]
-        return self._within(scaled)
+        return self._within(self._given(stimulus))
+
+    def _given(self, given: Tensor) -> Tensor:
+        """Bring the last channels, as many as there are (..., k), to unit scale."""
+        k = given.shape[-1]
+        return (given.to(self.x_mean) - self.x_mean[-k:]) / self.x_scale[-k:]
 
     def _within(self, x: Tensor) -> Tensor:
         """Bound the last channels of unit scale, as many as there are: (..., k)."""
@@ -209,12 +209,20 @@ class Frame(nn.Module):
         return self.settle_y(self.to_y(u, shift), shift)
 
     def settle_y(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Return values in the units of y settled to its atoms."""
-        return self.atoms.settle(y) if shift is None else y
+        """Return values y (n, ..., d), in its units, settled to its atoms."""
+        return self._unless_moved(self.atoms.settle(y), y, shift)
 
     def edge(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return up to where draws settle to at most y (n, d), in its units."""
-        return self.atoms.edge(y.to(self.y_mean)) if shift is None else y
+        y = y.to(self.y_mean)
+        return self._unless_moved(self.atoms.edge(y), y, shift)
+
+    def _unless_moved(self, settled: Tensor, y: Tensor, shift: Tensor | None) -> Tensor:
+        """Return what settled, but y in rows whose level moved; lattices stay."""
+        if shift is None or settled is y:
+            return settled
+        has_moved = (shift != 0).any(1).reshape(-1, *(1,) * (y.ndim - 1))
+        return torch.where(has_moved & (self.atoms.step == 0), y, settled)
 
     def to_u(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return targets y (n, ..., d) as u; in double precision."""
