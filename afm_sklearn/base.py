@@ -16,7 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from .answers import Answers
+from .answers import Answers, Draw
 from .checks import check_integer, seed_from
 from .data.reference import reference_rows
 from .inputs import without_artefacts
@@ -217,22 +217,11 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         check_integer("n_samples", n_samples)
         check_integer("horizon", horizon)
         windows = self.make_windows(X)
-        if not self.autoregressive_:
-            raise ValueError(
-                "sample_trajectories needs the first channels of X to be the lagged "
-                f"targets, but {self._why_not}"
-            )
+        self._check_horizon(horizon)
         future = self._check_stimulus(stimulus, len(windows), horizon)
         self._warn_of_others(windows, future)
-        generator, law = self._generator(random_state), self._law()
-
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
-            ahead = None
-            if future is not None:
-                ahead = self._tensor(future[rows])
-                ahead = ahead.repeat_interleave(len(at) // len(ahead), 0)
-            return rollout(law, at, horizon, k, stimulus=ahead, generator=generator)
-
+        generator = self._generator(random_state)
+        draw = self._trajectories(windows, future, horizon, generator)
         shape = (len(windows), n_samples, horizon, self.n_outputs_)
         return self._shape(self._draws(windows, shape, draw, generator))
 
@@ -290,9 +279,38 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
 
     # -- what a subclass may refine --------------------------------------------
 
+    _rolls_out: ClassVar[bool] = True  # trajectories are rollouts of `law_`
+
     @property
     def _has_density(self) -> bool:
         return True
+
+    def _check_horizon(self, horizon: int) -> None:
+        """Refuse trajectories that cannot be drawn."""
+        if not self.autoregressive_:
+            raise ValueError(
+                "sample_trajectories needs the first channels of X to be the lagged "
+                f"targets, but {self._why_not}"
+            )
+
+    def _trajectories(
+        self,
+        windows: Any,
+        future: Array | None,
+        horizon: int,
+        generator: torch.Generator,
+    ) -> Draw:
+        """Return what draws trajectories of some windows; see `Answers._draws`."""
+        law = self._law()
+
+        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+            ahead = None
+            if future is not None:
+                ahead = self._tensor(future[rows])
+                ahead = ahead.repeat_interleave(len(at) // len(ahead), 0)
+            return rollout(law, at, horizon, k, stimulus=ahead, generator=generator)
+
+        return draw
 
     def _check_parameters(self) -> None:
         """Refuse arguments that their constraints alone cannot tell."""

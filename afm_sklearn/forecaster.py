@@ -230,14 +230,7 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
 
     @with_callbacks
     def _fit(self, windows: Any, targets: Array, seed: int) -> None:
-        settings = Settings(
-            **{name: getattr(self, name) for name in Settings.names()},
-            is_autoregressive=self.autoregressive_,
-            lag_scale=self.lag_scale_,
-            lag_offset=self.lag_offset_,
-            seed=seed,
-            torch_device=infer_device(self.device),
-        )
+        settings = Settings.of(self, seed)
         previous = getattr(self, "law_", None) if self.warm_start else None
         given = windows, targets, settings, previous
         self._learn(lambda watch: fit_law(*given, watch), windows, self._shape(targets))

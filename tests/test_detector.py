@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from true_laws import SIMULATORS, true_law
 
 from afm_sklearn import (
     AFMForecaster,
@@ -18,25 +19,6 @@ from afm_sklearn import (
 from afm_sklearn.applications.alarms import calibrate, count_alarms
 from afm_sklearn.applications.detector import SurpriseDetector
 from afm_sklearn.applications.evidence import recent_means
-
-SIMULATORS = [
-    "make_calcium",
-    "make_double_well",
-    "make_linear_var",
-    "make_lorenz",
-    "make_oscillator",
-    "make_overlapping_counts",
-    "make_sparse_events",
-    "make_spiking_population",
-]
-
-
-def _true_law(name, n, seed=0):
-    """A Pipeline that ends in the true law of a simulator, and data of it."""
-    data = getattr(datasets, name)(n, random_state=seed)
-    X = design_matrix(data.activity, data.stimulus)
-    law = make_pipeline(SlidingWindow(data.oracle.law.order), data.oracle)
-    return law.fit(X, data.activity), X, data.activity
 
 
 @pytest.mark.parametrize("d", [3, 20])
@@ -59,7 +41,7 @@ def test_alarms_are_as_rare_as_stated_whatever_the_dependence(d, memory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIMULATORS)
 def test_stationary_data_raise_few_alarms(name):
-    law, X, y = _true_law(name, 5000)
+    law, X, y = true_law(name, 5000)
     detector = SurpriseDetector(law, n_samples=50, random_state=0)
     label = detector.fit(X[:2000], y[:2000]).predict(X[2000:], y[2000:])
     # One is expected in a thousand steps; six are so in 1 of 25 recordings.

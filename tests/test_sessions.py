@@ -185,6 +185,28 @@ def test_sessions_of_the_same_neurons_are_one_model():
     assert model.core_ is None
 
 
+@pytest.mark.slow
+def test_sessions_may_have_no_stimulus_gaps_and_one_channel():
+    rng = np.random.default_rng(0)
+
+    def walk(n, d):
+        y = rng.normal(size=(n, d))
+        for t in range(1, n):
+            y[t] += 0.8 * y[t - 1]
+        return np.where(rng.random((n, d)) < 0.05, np.nan, y)
+
+    one, two, new = walk(200, 1), walk(180, 2), walk(160, 1)[:, 0]
+    X, y, _ = stack_sessions([(one[:, 0], None, "a"), (two, None, "b")])
+    model = make().fit(X, y)
+    assert model.core_ is not None
+    assert np.isfinite(model.predict(X)).sum() == 200 + 2 * 180
+    rows = design_matrix(new)
+    adapted = model.adapt(rows, new)
+    assert adapted.adapted_["source"] == "core"
+    assert np.isfinite(adapted.predict(rows)).all()
+    assert adapted.sample(rows, 5, random_state=0).shape == (160, 5)
+
+
 # A new session
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
+from true_laws import SIMULATORS, true_law
 
 from afm_sklearn import (
     Climatology,
@@ -16,33 +17,13 @@ from afm_sklearn import (
 from afm_sklearn.applications.martingale import SurpriseMartingale
 from afm_sklearn.applications.surprise import p_values, surprise
 
-SIMULATORS = [
-    "make_calcium",
-    "make_double_well",
-    "make_linear_var",
-    "make_lorenz",
-    "make_oscillator",
-    "make_overlapping_counts",
-    "make_sparse_events",
-    "make_spiking_population",
-]
-
-
-def _true_law(name, n, seed=0):
-    """A Pipeline that ends in the true law of a simulator, and data of it."""
-    data = getattr(datasets, name)(n, random_state=seed)
-    X = design_matrix(data.activity, data.stimulus)
-    law = make_pipeline(SlidingWindow(data.oracle.law.order), data.oracle)
-    return law.fit(X, data.activity), X, data.activity
-
-
 # -- p-values ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", ["joint", "channel"])
 @pytest.mark.parametrize("name", SIMULATORS)
-def test_p_values_are_uniform_under_the_true_law(name, by):
-    law, X, y = _true_law(name, 800)
+def test_p_values_are_uniform_under_thetrue_law(name, by):
+    law, X, y = true_law(name, 800)
     p = surprise(law, X, y, by=by, n_samples=50, random_state=0)
     p = p.reshape(len(y), -1)
     p = p[~np.isnan(p).any(1)]

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..base import BaseForecaster
 from ..law.rollout import common_rollout
-from ..sessions.methods import SessionMethods
 
 Array = NDArray[Any]
 
@@ -111,10 +109,7 @@ class Value:
 
     @property
     def _is_rolled_out(self) -> bool:
-        kind = type(self.forecaster)
-        own = getattr(kind, "sample_trajectories", None)
-        engines = BaseForecaster, SessionMethods
-        return any(own is engine.sample_trajectories for engine in engines)
+        return getattr(self.forecaster, "_rolls_out", False)
 
     def _common(self, stimuli: torch.Tensor) -> torch.Tensor:
         law = self.forecaster.law_

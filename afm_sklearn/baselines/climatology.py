@@ -65,6 +65,8 @@ class Climatology(BaseForecaster):
     array([[[0., 0., 0.]]])
     """
 
+    _rolls_out = False
+
     def __init__(
         self,
         *,

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..answers import Draw
 from ..base import BaseForecaster
-from ..checks import check_integer
 from ..compute import row_parts
 from ..data.blocks import time_folds
 from ..evaluation.origins import Rows
@@ -114,6 +114,7 @@ class DirectForecaster(BaseForecaster):
     (1, 100, 4, 3)
     """
 
+    _rolls_out = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseForecaster._parameter_constraints,
         "regressor": "no_validation",  # see `check_regressor`
@@ -143,64 +144,31 @@ class DirectForecaster(BaseForecaster):
         self.autoregressive = autoregressive
         self.random_state = random_state
 
-    def sample_trajectories(
-        self,
-        X: Any,
-        horizon: int,
-        *,
-        stimulus: Any = None,
-        n_samples: int = 100,
-        random_state: Any = None,
-    ) -> Array:
-        """Draw joint trajectories of the next `horizon` steps: see the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, c) or (n, c)
-            Windows that end just before the first forecast step, as in `fit`.
-        horizon : int
-            Steps to draw, at most those of the constructor.
-        stimulus : array-like of shape (n, horizon, s), optional
-            The stimulus during each forecast step, in the units of X. Its first
-            step replaces the last one of the window. Needed when the model has a
-            stimulus and ``horizon > 1``.
-        n_samples : int
-            Trajectories a row.
-        random_state : int, RandomState or None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
-
-        Raises
-        ------
-        ValueError
-            If `horizon` is beyond that of the constructor, or the stimulus is missing
-            or of the wrong shape.
-        """
-        check_integer("n_samples", n_samples)
-        check_integer("horizon", horizon)
-        windows = self._windows(X)
+    def _check_horizon(self, horizon: int) -> None:
         if horizon > len(self.regressors_):
             raise ValueError(
                 f"horizon is {horizon}, but the forecaster was fitted for "
                 f"horizon={len(self.regressors_)}"
             )
-        future = self._check_stimulus(stimulus, len(windows), horizon)
+
+    def _trajectories(
+        self,
+        windows: Any,
+        future: Array | None,
+        horizon: int,
+        generator: torch.Generator,
+    ) -> Draw:
         if not self.autoregressive_:
             future = None
         d = self.n_outputs_
         means = torch.from_numpy(self._means(windows, future, horizon))
         errors = first_channels(self._errors, horizon * d)
-        generator = self._generator(random_state)
 
         def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
             noise = at.new_empty(len(at), k, horizon * d).normal_(generator=generator)
             return errors.draw(means[rows], noise).unflatten(2, (horizon, d))
 
-        shape = (len(windows), n_samples, horizon, d)
-        return self._shape(self._draws(windows, shape, draw, generator))
+        return draw
 
     @property
     def _has_density(self) -> bool:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
+from ..answers import Draw
 from ..base import BaseForecaster
-from ..checks import check_integer
 from .draw_law import DrawnLaw, next_seed
 from .errors import complete_rows
 from .lags import require_lags
@@ -97,6 +97,7 @@ class DrawForecaster(BaseForecaster):
     (1, 10, 4, 2)
     """
 
+    _rolls_out = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseForecaster._parameter_constraints,
         "draw": [callable],
@@ -120,54 +121,20 @@ class DrawForecaster(BaseForecaster):
         self.autoregressive = autoregressive
         self.random_state = random_state
 
-    def sample_trajectories(
+    def _trajectories(
         self,
-        X: Any,
+        windows: Any,
+        future: Array | None,
         horizon: int,
-        *,
-        stimulus: Any = None,
-        n_samples: int = 100,
-        random_state: Any = None,
-    ) -> Array:
-        """Draw joint trajectories of the next `horizon` steps in one call: see `draw`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, c) or (n, c)
-            Windows that end just before the first forecast step, as in `fit`.
-        horizon : int
-            Steps to draw.
-        stimulus : array-like of shape (n, horizon, s), optional
-            The stimulus during each forecast step, in the units of X. Its first
-            step replaces the last one of the window. Needed when the model has a
-            stimulus and ``horizon > 1``.
-        n_samples : int
-            Trajectories a row.
-        random_state : int, RandomState or None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
-
-        Raises
-        ------
-        ValueError
-            If the stimulus is missing or of the wrong shape, or the callable returns
-            draws of another shape or that are not finite.
-        """
-        check_integer("n_samples", n_samples)
-        check_integer("horizon", horizon)
-        windows = self.make_windows(X)
-        future = self._check_stimulus(stimulus, len(windows), horizon)
-        generator, law = self._generator(random_state), self.law_
+        generator: torch.Generator,
+    ) -> Draw:
+        law = self.law_
 
         def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
             ahead = None if future is None else future[rows]
             return law.draws(at, horizon, k, next_seed(generator), ahead)
 
-        shape = (len(windows), n_samples, horizon, self.n_outputs_)
-        return self._shape(self._draws(windows, shape, draw, generator))
+        return draw
 
     @property
     def _has_density(self) -> bool:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..answers import Draw
 from ..base import BaseForecaster
-from ..checks import check_integer
 from ..evaluation.origins import Rows
 from .errors import complete_rows
 from .history import rows_with_past
@@ -131,6 +131,7 @@ class QuantileForecaster(BaseForecaster):
     (1, 10, 4, 2)
     """
 
+    _rolls_out = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseForecaster._parameter_constraints,
         "quantiles": [callable],
@@ -163,52 +164,21 @@ class QuantileForecaster(BaseForecaster):
         self.autoregressive = autoregressive
         self.random_state = random_state
 
-    def sample_trajectories(
-        self,
-        X: Any,
-        horizon: int,
-        *,
-        stimulus: Any = None,
-        n_samples: int = 100,
-        random_state: Any = None,
-    ) -> Array:
-        """Draw joint trajectories of the next `horizon` steps: see the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, L, c) or (n, c)
-            Windows that end just before the first forecast step, as in `fit`.
-        horizon : int
-            Steps to draw, at most those of the constructor with "paths".
-        stimulus : array-like of shape (n, horizon, s), optional
-            The stimulus during each forecast step, in the units of X. Its first
-            step replaces the last one of the window. Needed when the model has a
-            stimulus and ``horizon > 1``.
-        n_samples : int
-            Trajectories a row.
-        random_state : int, RandomState or None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n, n_samples, horizon, d) or (n, n_samples, horizon)
-
-        Raises
-        ------
-        ValueError
-            If `horizon` is beyond that of the constructor, the stimulus is missing or
-            of the wrong shape, or the callable returns what are no quantiles.
-        """
-        check_integer("n_samples", n_samples)
-        check_integer("horizon", horizon)
-        windows = self.make_windows(X)
+    def _check_horizon(self, horizon: int) -> None:
         if self.rank_paths_ is not None and horizon > self.rank_paths_.shape[1]:
             raise ValueError(
                 f"horizon is {horizon}, but the forecaster was fitted for "
                 f"horizon={self.rank_paths_.shape[1]}"
             )
-        future = self._check_stimulus(stimulus, len(windows), horizon)
-        generator, law = self._generator(random_state), self.law_
+
+    def _trajectories(
+        self,
+        windows: Any,
+        future: Array | None,
+        horizon: int,
+        generator: torch.Generator,
+    ) -> Draw:
+        law = self.law_
 
         def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
             stated = law.stated(at, horizon, None if future is None else future[rows])
@@ -216,8 +186,7 @@ class QuantileForecaster(BaseForecaster):
             scores = law.paths.scores(noise.normal_(generator=generator))
             return stated.at(scores).unflatten(2, (horizon, law.d))
 
-        shape = (len(windows), n_samples, horizon, law.d)
-        return self._shape(self._draws(windows, shape, draw, generator))
+        return draw
 
     @property
     def _has_density(self) -> bool:

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..law.channels import ChannelLaws
 from ..law.initial import build
 from ..law.linear import LinearLaw
 from ..law.networks.shared import Core, SharedNetwork
 from ..law.step import StepLaw
+from .assembly import alone
 from .data import TrainingData
-from .dependence import noise_factor
 
 N_LATENTS, N_EFFECTS, N_LAYERS = 12, 16, 2
 BATCH = 128
@@ -85,25 +84,9 @@ class Session:
 
     def law(self) -> StepLaw:
         """Return the law of a step of the session, with a core of its own."""
-        data = self.data
         network = copy.deepcopy(self.network).requires_grad_(False).eval()
-        channels = ChannelLaws(self.linear, [network], "gaussian")
-        log_weights = data.tensor(np.array([-np.inf, 0.0]))
-        channels = channels.to(data.device).with_weights(log_weights)
-        forecast = data.empty(*data.target.shape).zero_()
-        factor = noise_factor(data, channels, forecast)
-        law = StepLaw(
-            data.frame(),
-            data.gaps,
-            channels,
-            None,
-            data.settings.solver,
-            1,
-            data.architecture,
-            is_correlated=bool((factor - torch.diag(factor.diagonal())).any()),
-        )
-        law.factor.copy_(factor)
-        return law.to(data.device).requires_grad_(False).eval()
+        forecast = self.data.empty(*self.data.target.shape).zero_()
+        return alone(self.data, self.linear, forecast, network)
 
 
 def _memory(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
 
+from ..compute import infer_device
 from ..law.networks.architecture import Architecture
 
 Array = NDArray[Any]
@@ -45,6 +46,18 @@ class Settings:
     lag_offset: Array
     seed: int
     torch_device: torch.device
+
+    @classmethod
+    def of(cls, forecaster: Any, seed: int) -> Self:
+        """Return those of an `AFMForecaster` that has looked at its data."""
+        return cls(
+            **{name: getattr(forecaster, name) for name in cls.names()},
+            is_autoregressive=forecaster.autoregressive_,
+            lag_scale=forecaster.lag_scale_,
+            lag_offset=forecaster.lag_offset_,
+            seed=seed,
+            torch_device=infer_device(forecaster.device),
+        )
 
     @classmethod
     def names(cls) -> list[str]:

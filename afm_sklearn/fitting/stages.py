@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..compute import threads_for
 from ..data.windows import Windows
 from ..law.channels import ChannelLaws
-from ..law.flow.matching import Flow
-from ..law.pool import PoolLaw
+from ..law.pool import PoolLaw, joined
 from ..law.step import StepLaw
+from .assembly import alone, assemble
 from .candidates import take_sample
 from .data import TrainingData
-from .dependence import fit_flow, held_scores, noise_factor, solver_steps
+from .dependence import fit_flow, held_scores, noise_factor
 from .family import choose_family
 from .fitted import Fitted
 from .learned import fit_learned, untrained
@@ -132,11 +131,7 @@ def _together(
     """Put a law of that weight beside the pool; return what is kept of both."""
     if law is None or weight == 0.0:
         return pool, "pool"
-    if weight == 1.0:
-        return law, name
-    log_weights = pool.log_weights + np.log1p(-weight)
-    log_weights = torch.cat([log_weights, log_weights.new_tensor([np.log(weight)])])
-    return PoolLaw([*pool.members, law], log_weights).eval(), f"pool+{name}"
+    return joined(pool, law, weight), name if weight == 1.0 else f"pool+{name}"
 
 
 def _fitted(
@@ -153,15 +148,7 @@ def _linear(data: TrainingData, stage: LinearStage) -> tuple[StepLaw, str]:
     """Return the law of the linear stage alone."""
     channels = ChannelLaws(stage.law, [], data.family).to(data.device)
     factor = noise_factor(data, channels, stage.forecast)
-    return _law(data, channels, None, factor), "linear"
-
-
-def _alone(data: TrainingData, stage: LinearStage, network: Any) -> tuple[StepLaw, str]:
-    """Return the law of a network alone, with the noise that goes with it."""
-    channels = ChannelLaws(stage.law, [network], data.family).to(data.device)
-    channels = channels.with_weights(data.tensor(np.array([-np.inf, 0.0])))
-    factor = noise_factor(data, channels, stage.forecast)
-    return _law(data, channels, None, factor), "learned"
+    return assemble(data, channels, None, factor), "linear"
 
 
 def _fit_networks(
@@ -172,7 +159,12 @@ def _fit_networks(
     pool = ChannelLaws(stage.law, [], data.family).to(data.device)
     kept = "linear" if choose else data.settings.base
     if kept == "learned" or (choose and has_held):
-        drafting = data.drafting(lambda loss: _alone(data, stage, loss.network))
+        drafting = data.drafting(
+            lambda loss: (
+                alone(data, stage.law, stage.forecast, loss.network),
+                "learned",
+            )
+        )
         learned = fit_learned(drafting, stage, previous)
         if learned is not None:
             pool, kept = learned, "learned"
@@ -180,16 +172,16 @@ def _fit_networks(
             kept = "linear"
     pool.requires_grad_(False).eval()
     factor = noise_factor(data, pool, stage.forecast)
-    plain = _law(data, pool, None, factor)
+    plain = assemble(data, pool, None, factor)
     if choose and kept == "linear":
         return plain, kept
     drafting = data.drafting(
-        lambda loss: (_law(data, pool, loss.flow, factor), f"{kept}+flow")
+        lambda loss: (assemble(data, pool, loss.flow, factor), f"{kept}+flow")
     )
     flow = fit_flow(drafting, pool, stage, factor, previous)
     if flow is None:
         return plain, kept
-    law = _law(data, pool, flow, factor)
+    law = assemble(data, pool, flow, factor)
     if choose and not pays(held_scores(data, plain), held_scores(data, law)):
         return plain, kept
     return law, kept + "+flow"
@@ -202,29 +194,8 @@ def _on_trajectories(
     if not len(law.channels.members):
         if data.is_counts:
             return {}
-        law = _law(data, untrained(data, stage), None, law.factor)
+        law = assemble(data, untrained(data, stage), None, law.factor)
         kept = "learned"
     name = f"{kept}+trajectories"
     tuned = train_on_trajectories(data.drafting(lambda loss: (loss.law, name)), law)
     return {} if tuned is None else {name: tuned}
-
-
-def _law(
-    data: TrainingData, pool: ChannelLaws, flow: Flow | None, factor: Tensor
-) -> StepLaw:
-    solver, n_steps = data.settings.solver, 1
-    if flow is not None:
-        n_steps = solver_steps(data, flow, factor)
-    has_networks = len(pool.members) > 0 or flow is not None
-    law = StepLaw(
-        data.frame(),
-        data.gaps,
-        pool,
-        flow,
-        solver,
-        n_steps,
-        data.architecture if has_networks else None,
-        is_correlated=bool((factor - torch.diag(factor.diagonal())).any()),
-    )
-    law.factor.copy_(factor)
-    return law.to(data.device).requires_grad_(False).eval()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,6 +98,27 @@ class PoolLaw(nn.Module):
     def answer_width(self) -> int:
         """Draws that a mean or a quantile needs, about."""
         return max(1024, *(member.answer_width for member in self.members))
+
+
+def joined(first: Any, second: Any, weight: float) -> Any:
+    """Return a pool of two laws, or pools, of which the second has the weight.
+
+    Parameters
+    ----------
+    first, second : StepLaw, ResidualLaw or PoolLaw
+    weight : float
+        Between 0 and 1; at the ends it is the one law or the other.
+    """
+    if weight in (0.0, 1.0):
+        return second if weight else first
+    members: list[Any] = []
+    logs = []
+    for law, log_share in ((first, np.log1p(-weight)), (second, np.log(weight))):
+        is_pool = isinstance(law, PoolLaw)
+        members += law.members if is_pool else [law]
+        within = law.log_weights if is_pool else torch.zeros(1, dtype=torch.float32)
+        logs.append(within.to(first.device) + log_share)
+    return PoolLaw(members, torch.cat(logs)).eval()
 
 
 @dataclass(frozen=True)

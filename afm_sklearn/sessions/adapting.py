@@ -14,7 +14,7 @@ from ..fitting.core import fit_to_core
 from ..fitting.data import TrainingData
 from ..fitting.pool import N_HELD, cases_among, draws_of, scores_of
 from ..fitting.weights import weight_of_second
-from ..law.pool import PoolLaw
+from ..law.pool import joined
 from .fit import can_share, own_forecaster, training_data
 
 CAUTION = 4.0  # standard errors: few rows of a new session tell, and close together
@@ -62,7 +62,7 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     weight, gain = _judge(data, probe.law_, second)
     alone.adapted_ = {"weight": weight, "source": source, "gain": gain}
     if weight:
-        alone.law_ = _together(alone.law_, second, weight)
+        alone.law_ = joined(alone.law_, second, weight)
         alone.base_ = f"{alone.base_}+shared" if weight < 1 else "shared"
     return alone
 
@@ -115,15 +115,3 @@ def _judge(data: TrainingData, first: Any, second: Any) -> tuple[float, float]:
         pooled = linear @ shares - 0.5 * shares @ quadratic @ shares
         gains.append(1 - pooled / (linear[0] - 0.5 * quadratic[0, 0]))
     return weight, float(np.mean(gains))
-
-
-def _together(first: Any, second: Any, weight: float) -> Any:
-    if weight == 1.0:
-        return second
-    members, logs = [], []
-    for law, share in ((first, 1 - weight), (second, weight)):
-        own = list(law.members) if isinstance(law, PoolLaw) else [law]
-        within = law.log_weights if isinstance(law, PoolLaw) else torch.zeros(1)
-        members += own
-        logs.append(within.cpu() + float(np.log(share)))
-    return PoolLaw(members, torch.cat(logs).float().to(first.device)).eval()

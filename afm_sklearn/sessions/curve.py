@@ -11,6 +11,20 @@ from sklearn.utils import Bunch
 
 from ..checks import check_integer
 from ..metrics import crps
+from ..plotting.axes import get_axes
+
+
+class AdaptationCurve(Bunch):
+    """What `adaptation_curve` found."""
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw both curves on axes, new ones by default, and return these."""
+        _, ax = get_axes(ax)
+        ax.plot(self.sizes, self.alone, "o-", color="0.5", label="session alone")
+        ax.plot(self.sizes, self.adapted, "o-", color="C0", label="adapted")
+        ax.set(xlabel="rows of the new session", ylabel="CRPS", xscale="log")
+        ax.legend(frameon=False)
+        return ax
 
 
 def adaptation_curve(
@@ -22,7 +36,7 @@ def adaptation_curve(
     n_test: int,
     n_samples: int = 100,
     random_state: Any = 0,
-) -> Bunch:
+) -> AdaptationCurve:
     """CRPS of a new session against the rows of it that were given to learn from.
 
     Parameters
@@ -44,10 +58,10 @@ def adaptation_curve(
 
     Returns
     -------
-    Bunch
-        ``sizes``, ``adapted`` and ``alone``: mean CRPS of the forecaster that was
-        adapted and of one that saw the session alone; ``weight`` of what was shared;
-        ``plot(ax=None)`` draws them and returns the axes.
+    AdaptationCurve
+        A Bunch of ``sizes``, ``adapted`` and ``alone``: mean CRPS of the forecaster
+        that was adapted and of one that saw the session alone; ``weight`` of what was
+        shared; ``plot(ax=None)`` draws them and returns the axes.
 
     Raises
     ------
@@ -79,26 +93,13 @@ def adaptation_curve(
     for size in sizes:
         rows = slice(start - size, start)
         adapted = forecaster.adapt(X[rows], y[rows])
-        alone = clone(adapted).fit(X[rows], y[rows])
+        alone = adapted
+        if adapted.adapted_["weight"]:
+            alone = clone(adapted).fit(X[rows], y[rows])
         for name, model in (("adapted", adapted), ("alone", alone)):
             windows = model.make_windows(X)[start:]
             draws = model.sample(windows, n_samples, random_state=random_state)
             result[name].append(float(np.nanmean(crps(y[start:], draws))))
         result["weight"].append(adapted.adapted_["weight"])
-    curve = Bunch(
-        sizes=np.asarray(sizes), **{k: np.array(v) for k, v in result.items()}
-    )
-    curve.plot = lambda ax=None: _plot(curve, ax)
-    return curve
-
-
-def _plot(curve: Bunch, ax: Any = None) -> Any:
-    import matplotlib.pyplot as plt
-
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
-    ax.plot(curve.sizes, curve.alone, "o-", color="0.5", label="session alone")
-    ax.plot(curve.sizes, curve.adapted, "o-", color="C0", label="adapted")
-    ax.set(xlabel="rows of the new session", ylabel="CRPS", xscale="log")
-    ax.legend(frameon=False)
-    return ax
+    values = {name: np.array(each) for name, each in result.items()}
+    return AdaptationCurve(sizes=np.asarray(sizes), **values)

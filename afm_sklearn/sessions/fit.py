@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from ..compute import infer_device, threads_for
+from ..compute import threads_for
 from ..fitting import Settings
 from ..fitting.core import train_core
 from ..fitting.data import TrainingData
@@ -74,15 +74,7 @@ def training_data(fitted: Any, X: Any, y: Any) -> TrainingData:
     windows, targets = without_artefacts(
         fitted.make_windows(X), np.asarray(y, np.float64).reshape(len(y), -1)
     )
-    settings = Settings(
-        **{name: getattr(fitted, name) for name in Settings.names()},
-        is_autoregressive=fitted.autoregressive_,
-        lag_scale=fitted.lag_scale_,
-        lag_offset=fitted.lag_offset_,
-        seed=0,
-        torch_device=infer_device(fitted.device),
-    )
-    return TrainingData(windows, targets, settings)
+    return TrainingData(windows, targets, Settings.of(fitted, seed=0))
 
 
 def can_share(data: TrainingData) -> bool:

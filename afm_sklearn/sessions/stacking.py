@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.numbers import as_columns
 from ..design import design_matrix
 from .stacked import Block, StackedSessions
 
@@ -79,8 +80,8 @@ def stack_sessions(
         rows = np.column_stack([rows, np.full(len(rows), float(k))])
         at = np.append(columns[k], d + np.arange(s + 1))
         inputs.append(Block(name, at, rows))
-        target = np.ma.filled(np.ma.asarray(activity, dtype=np.float64), np.nan)
-        outputs.append(Block(name, columns[k], target.reshape(len(rows), -1)))
+        target = np.asarray(as_columns(activity, "activity"), np.float64)
+        outputs.append(Block(name, columns[k], target))
     X = StackedSessions(inputs, d + (n_stimuli or 0) + 1)
     y = StackedSessions(outputs, d)
     return X, y, y.labels

@@ -46,11 +46,12 @@ class Core(nn.Module):
         self.length, self.n_latents, self.n_stimuli = length, n_latents, n_stimuli
         self.n_effects = n_effects
         self.history = UnitLinear(length * n_latents, hidden_dim)
-        self.stimulus = nn.Sequential(
-            UnitLinear(length * n_stimuli, hidden_dim),
-            nn.SiLU(),
-            UnitLinear(hidden_dim, hidden_dim),
-        )
+        if n_stimuli:
+            self.stimulus = nn.Sequential(
+                UnitLinear(length * n_stimuli, hidden_dim),
+                nn.SiLU(),
+                UnitLinear(hidden_dim, hidden_dim),
+            )
         self.layers = nn.ModuleList(
             nn.Linear(hidden_dim, hidden_dim) for _ in range(n_layers)
         )
