@@ -22,7 +22,7 @@ from afm_sklearn.applications.surprise import p_values, surprise
 
 @pytest.mark.parametrize("by", ["joint", "channel"])
 @pytest.mark.parametrize("name", SIMULATORS)
-def test_p_values_are_uniform_under_thetrue_law(name, by):
+def test_p_values_are_uniform_under_the_true_law(name, by):
     law, X, y = true_law(name, 800)
     p = surprise(law, X, y, by=by, n_samples=50, random_state=0)
     p = p.reshape(len(y), -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -119,7 +118,8 @@ def _draws(
         draws = smoother.draw(n_samples, rng)
         frame = getattr(model.law_, "frame", None)
         if frame is not None:
-            draws = deepcopy(frame.atoms).cpu().settle(torch.from_numpy(draws)).numpy()
+            at = torch.from_numpy(draws).to(frame.y_mean.device)
+            draws = frame.settle_y(at).cpu().numpy()
         return draws
     draws, mean = smoother.draw(max(n_samples, MIN_DRAWS), rng), smoother.mean()
     size = np.maximum(draws.std(0), 1e-12)
