@@ -1,14 +1,24 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
+from afm_sklearn import (
+    AFMForecaster,
+    OutOfDistributionWarning,
+    SlidingWindow,
+    design_matrix,
+)
 from afm_sklearn.datasets import make_double_well, make_spiking_population
 from afm_sklearn.law import StepLaw, rollout
+from afm_sklearn.law.channels import ChannelLaws
 from afm_sklearn.law.flow.paths import PATHS
 from afm_sklearn.law.flow.solvers import SOLVERS
+from afm_sklearn.law.frame import Frame
+from afm_sklearn.law.gaps import Gaps
+from afm_sklearn.law.linear import LinearLaw
 
 BASES = ["linear", "learned", "normal"]
 EVERY_BASE = pytest.mark.parametrize("base", BASES)
@@ -431,6 +441,41 @@ def test_draws_of_counts_are_counts(spiking, base):
         assert (draws == np.round(draws)).all() and draws.min() >= 0
     assert paths.mean() < 2 * activity.mean()
     assert (model.predict(X[:50]) >= 0).all()
+
+
+@pytest.mark.parametrize("base", ["auto", "linear", "learned"])
+def test_no_burst_of_counts_grows_beyond_what_was_seen(spiking, base):
+    model, X, activity = spiking(base)
+    burst = X[:4].copy()
+    highest = activity.max(0)
+    burst[..., :3] = highest
+    future = np.broadcast_to(burst[:, -1:, 3:], (4, 40, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutOfDistributionWarning)
+        assert (model.predict(burst) <= highest * (1 + 1e-6)).all()
+        paths = model.sample_trajectories(
+            burst, 40, stimulus=future, n_samples=100, random_state=0
+        )
+    assert (paths.mean((0, 1)) <= 1.1 * highest).all()
+    assert (paths < 25 * highest).all()
+
+
+def test_counts_that_excite_one_another_stay_bounded():
+    d = 4
+    linear = LinearLaw(1, d, d)
+    linear.coef.fill_(3.0)
+    linear.max_location.fill_(np.log(5.0))
+    linear.log_scale.fill_(-6.0)
+    frame = Frame(d, d, is_autoregressive=True, is_shifted=False)
+    frame.high.fill_(5.0)
+    law = StepLaw(
+        frame, Gaps(d), ChannelLaws(linear, [], "counts"), None, "midpoint", 2
+    )
+    generator = torch.Generator().manual_seed(0)
+    paths = rollout(law, torch.full((50, 1, d), 5.0), 30, 20, generator=generator)
+    assert 4.5 < paths.mean() < 5.5  # the largest rate there is
+    p = law.start(torch.full((1, 1, d), 5.0)).predict()
+    assert p.family().variance.max() <= 5 + 5 * 5 + 1e-3
 
 
 @pytest.mark.parametrize("base", ["linear", "learned"])

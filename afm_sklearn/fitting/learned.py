@@ -54,7 +54,7 @@ def fit_learned(
     data: TrainingData, stage: LinearStage, previous: StepLaw | None
 ) -> ChannelLaws | None:
     """Train the networks and weigh them; None if they do not pay ("auto")."""
-    networks = {"newest": _newest_network(data)}
+    networks = {"newest": _newest_network(data, stage)}
     if data.architecture.length > 1:
         networks["window"] = _window_network(data, stage)
     known: dict[Any, Any] = {}
@@ -142,17 +142,20 @@ def _window_network(data: TrainingData, stage: LinearStage) -> MarginalNetwork:
     """Build a network that corrects the linear forecast from the whole window."""
     scale = stage.law.log_scale
     unit = torch.ones_like(scale) if data.is_counts else scale.exp()
-    return _network(data, "window", unit, scale, None)
+    return _network(data, "window", unit, scale, None, stage.law.max_location)
 
 
-def _newest_network(data: TrainingData) -> MarginalNetwork:
+def _newest_network(data: TrainingData, stage: LinearStage) -> MarginalNetwork:
     """Build a network that sees the newest step alone: many systems are Markov."""
     d = data.n_outputs
+    highest = stage.law.max_location
     if not data.is_counts:
-        return _network(data, "newest", torch.ones(d), torch.zeros(d), torch.zeros(d))
+        start = torch.ones(d), torch.zeros(d), torch.zeros(d)
+        return _network(data, "newest", *start, highest)
     center = torch.as_tensor(np.nanmean(data.y, 0)).nan_to_num()
     center = center.clamp(min=1e-3).log()
-    return _network(data, "newest", torch.ones(d), torch.full((d,), 2.0), center)
+    start = torch.ones(d), torch.full((d,), 2.0), center
+    return _network(data, "newest", *start, highest)
 
 
 def _network(
@@ -161,6 +164,7 @@ def _network(
     unit: Tensor,
     log_scale: Tensor,
     center: Tensor | None,
+    max_location: Tensor,
 ) -> MarginalNetwork:
     k = 1 if data.is_counts else N_COMPONENTS
     network = build(
@@ -168,7 +172,7 @@ def _network(
         data.generator,
     )
     center = torch.zeros_like(unit) if center is None else center
-    network.start_from(unit, log_scale, center)
+    network.start_from(unit, log_scale, center, max_location)
     return network
 
 

@@ -17,7 +17,8 @@ from .candidates import add_simple_means
 from .data import TrainingData
 from .features import LagFeatures
 from .forecast import LinearForecast
-from .poisson import fit_poisson, log_rate_cap
+from .poisson import fit_poisson
+from .ranges import range_of_targets
 from .ridge import fit_means
 from .rolled import RolledError
 
@@ -62,14 +63,15 @@ def fit_linear(data: TrainingData) -> LinearStage:
     means: dict[str, LinearForecast] = {}
     if data.is_counts:
         fit = fit_poisson(features, data.target, data.usable, blocks)
-        law.max_location.fill_(log_rate_cap(data.target))
+        _, highest = range_of_targets(data.target, data.device)
+        law.max_location.copy_(torch.as_tensor(highest).clamp(min=1.0).log())
     else:
         walk, judge = _walk(data), None
         if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
             judge = RolledError(data, features, blocks)
         means = fit_means(features, data.target, data.regular, blocks, walk, judge)
         fit = means["stack"]
-    forecast = _out_of_block(data, features, fit, float(law.max_location))
+    forecast = _out_of_block(data, features, fit, law.max_location.numpy())
     law.coef.copy_(torch.as_tensor(fit.coef))
     law.intercept.copy_(torch.as_tensor(fit.intercept))
     law.log_scale.copy_(_spread(data, forecast))
@@ -96,7 +98,7 @@ def _walk(data: TrainingData) -> np.ndarray | None:
 
 
 def _out_of_block(
-    data: TrainingData, features: LagFeatures, fit: LinearForecast, cap: float
+    data: TrainingData, features: LagFeatures, fit: LinearForecast, cap: np.ndarray
 ) -> Tensor:
     forecast = data.empty(*data.target.shape)
     parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)

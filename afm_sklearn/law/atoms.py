@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Array = NDArray[np.float64]
+Channels = slice | Tensor
+Part = Callable[[Tensor, Channels], Tensor]
 
 MIN_SHARE = 0.01  # of what was observed, that makes a value an atom
 LATTICE = 0.9  # of all but the commonest that must repeat, for a lattice ..
@@ -64,8 +68,7 @@ class Atoms(nn.Module):
         if not len(self):
             return y
         with torch.no_grad():
-            at, is_inside = self._find(y)
-            moved = torch.where(is_inside, at[0], y) - y
+            moved = self._by_kind(self._settle_to_table, self._settle_to_lattice, y) - y
         return y + moved
 
     def edge(self, y: Tensor) -> Tensor:
@@ -76,26 +79,65 @@ class Atoms(nn.Module):
         """
         if not len(self):
             return y
-        (value, low, high), is_inside = self._find(y)
+        return self._by_kind(self._edge_in_table, self._edge_on_lattice, y)
+
+    def _by_kind(self, of_table: Part, of_lattice: Part, y: Tensor) -> Tensor:
+        """Call a function for the channels of each kind: (y, channels) -> like y."""
+        y = y.to(self.value)
+        is_even, has_some = self.step > 0, torch.isfinite(self.value[:, 0])
+        if bool(is_even.all()):
+            return of_lattice(y, slice(None))
+        out = y.clone()
+        for of_kind, chosen in (
+            (of_table, has_some & ~is_even),
+            (of_lattice, has_some & is_even),
+        ):
+            channels = chosen.nonzero()[:, 0]
+            if len(channels):
+                out[..., channels] = of_kind(y[..., channels], channels)
+        return out
+
+    def _settle_to_table(self, y: Tensor, channels: Channels) -> Tensor:
+        value, low, high = self._in_table(y, channels)
+        return torch.where((y >= low) & (y <= high), value, y)
+
+    def _edge_in_table(self, y: Tensor, channels: Channels) -> Tensor:
+        value, low, high = self._in_table(y, channels)
+        is_inside = (y >= low) & (y <= high)
         return torch.where(is_inside, torch.where(y >= value, high, low), y)
 
-    def _find(self, y: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Value, low and high of the atom next below, and whether y becomes it."""
-        flat = y.reshape(-1, y.shape[-1]).T.contiguous().to(self.low)
-        at = (torch.searchsorted(self.low, flat, right=True) - 1).clamp(min=0)
-        value, low, high = (
-            table.gather(1, at) for table in (self.value, self.low, self.high)
-        )
-        step = self.step[:, None]
-        beyond = ((flat - high) / step).ceil().clamp(min=0)
-        beyond = beyond - ((low - flat) / step).ceil().clamp(min=0)
-        beyond = torch.where(step > 0, beyond, 0.0)
-        value = value + beyond * step
-        low = torch.where(beyond == 0, low, value - 0.5 * step)
-        high = torch.where(beyond == 0, high, value + 0.5 * step)
-        parts = [value, low, high]
-        is_inside = (flat >= low) & (flat <= high)
-        return [part.T.reshape(y.shape) for part in parts], is_inside.T.reshape(y.shape)
+    def _in_table(self, y: Tensor, channels: Channels) -> list[Tensor]:
+        """Value, low and high of the atom next below y."""
+        tables = [t[channels] for t in (self.value, self.low, self.high)]
+        flat = y.reshape(-1, y.shape[-1]).T.contiguous()
+        at = (torch.searchsorted(tables[1], flat, right=True) - 1).clamp(min=0)
+        return [table.gather(1, at).T.reshape(y.shape) for table in tables]
+
+    def _settle_to_lattice(self, y: Tensor, channels: Channels) -> Tensor:
+        return self._on_lattice(y, channels)[0]
+
+    def _edge_on_lattice(self, y: Tensor, channels: Channels) -> Tensor:
+        value, is_first, is_last = self._on_lattice(y, channels)
+        half = 0.5 * self.step[channels]
+        high = torch.where(is_last, torch.inf, value + half)
+        low = torch.where(is_first, -torch.inf, value - half)
+        return torch.where(y >= value, high, low)
+
+    def _on_lattice(
+        self, y: Tensor, channels: Channels
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Nearest value on the lattices, and whether it is their first or last one."""
+        table, step = self.value[channels], self.step[channels]
+        last = torch.isfinite(table).sum(1) - 1
+        ends = self.low[channels][:, 0], self.high[channels].gather(1, last[:, None])
+        first_place = torch.where(ends[0].isinf(), 0.0, -torch.inf)
+        last_place = torch.where(ends[1][:, 0].isinf(), last, torch.inf)
+        place = ((y - table[:, 0]) / step).round_().clamp_(first_place, last_place)
+        # What was seen is returned to the last digit.
+        seen = torch.minimum(place.clamp(min=0.0), last.to(place))
+        start = torch.arange(len(table), device=y.device) * table.shape[1]
+        value = table.take(seen.long() + start) + (place - seen) * step
+        return value, place == first_place, place == last_place
 
 
 def find_atoms(y: Array, *, are_counts: bool = False) -> Atoms:

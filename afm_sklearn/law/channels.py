@@ -67,8 +67,7 @@ class ChannelLaws(nn.Module):
         kind, laws, weights = FAMILIES[self.family], [], []
         if torch.isfinite(self.log_weights[0]):
             at = forecast[:, None]
-            log_scale = self.linear.log_scale.expand_as(at)
-            laws.append(kind(at, log_scale, torch.zeros_like(at)))
+            laws.append(kind(at, self.linear.log_scales(at), torch.zeros_like(at)))
             weights.append(self.log_weights[0])
         for k, member in enumerate(self.members):
             if torch.isfinite(self.log_weights[1 + k]):

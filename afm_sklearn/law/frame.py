@@ -55,7 +55,8 @@ class Frame(nn.Module):
     low, high : Tensor of shape (d,)
         Range of the targets in training, in units of u.
     x_low, x_high : Tensor of shape (c,)
-        Range of what is given in training, of unit scale; infinite for lagged targets.
+        Range of what is given in training, of unit scale; infinite for lagged targets,
+        but for counts: log rates are linear in them.
     """
 
     x_mean: Tensor
@@ -192,8 +193,8 @@ class Frame(nn.Module):
         return torch.addcmul((middle / self.x_scale[:d]).to(u), u, gain.to(u))
 
     def bounded(self, u: Tensor) -> Tensor:
-        """Keep u (..., d) within one range of the training range."""
-        reach = REACH * (self.high - self.low)
+        """Keep u (..., d) within one range of the training range; counts, closer."""
+        reach = (REACH if self.is_shifted else OVERSHOOT) * (self.high - self.low)
         return u.clamp((self.low - reach).to(u), (self.high + reach).to(u))
 
     def to_y(self, u: Tensor, shift: Tensor | None = None) -> Tensor:

@@ -21,8 +21,10 @@ class LinearLaw(nn.Module):
     coef : Tensor of shape (n_lags * c, d)
         Of the standardised steps, flattened, oldest first.
     intercept, log_scale : Tensor of shape (d,)
-    max_location : Tensor of shape ()
-        Bound of the locations: rates of counts are exponentials.
+    max_location : Tensor of shape (d,)
+        Bound of the locations, of counts the log of the largest one seen: rates are
+        exponentials, and draws that excite one another would know no end. No tail is
+        longer, either.
     """
 
     coef: Tensor
@@ -39,7 +41,7 @@ class LinearLaw(nn.Module):
             ("log_scale", n_outputs),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
-        highest = torch.tensor(math.inf, dtype=torch.float32)
+        highest = torch.full((n_outputs,), math.inf, dtype=torch.float32)
         self.register_buffer("max_location", highest)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,3 +63,7 @@ class LinearLaw(nn.Module):
     def location(self, embedded: Tensor) -> Tensor:
         """Return the locations (n, d)."""
         return torch.minimum(embedded, self.max_location)
+
+    def log_scales(self, location: Tensor) -> Tensor:
+        """Return the scale parameters around locations (..., d)."""
+        return torch.maximum(self.log_scale, location - self.max_location)
