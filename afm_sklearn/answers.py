@@ -61,27 +61,37 @@ class Answers(InputChecks):
         return windows
 
     def _answer(self, X: Any, n: int, ask: Callable[[Any], torch.Tensor]) -> Array:
-        """Ask the distribution of each row for something of n numbers a channel."""
+        """Ask the distribution of each row for quantiles, n numbers a channel."""
         windows = self._windows(X)
-        return self._asked(windows, n, lambda p, rows: ask(p))
+        width = max(self._answer_width(), n * N_NUMBERS * self._width())
+        return self._asked(windows, width, lambda p, rows: ask(p))
+
+    def _expected(self, X: Any) -> Array:
+        """Ask the distribution of each row for its mean."""
+        windows = self._windows(X)
+        return self._asked(windows, self._mean_width(), lambda p, rows: p.mean)
 
     def _answer_with(
         self, windows: Any, y: Array, ask: Callable[[Any, torch.Tensor], torch.Tensor]
     ) -> Array:
         """Ask the distribution of each row for something about y (n, d)."""
-        return self._asked(windows, 1, lambda p, rows: ask(p, self._tensor(y[rows])))
+        width = self._answer_width()
+        return self._asked(
+            windows, width, lambda p, rows: ask(p, self._tensor(y[rows]))
+        )
 
     @torch.no_grad()
     def _asked(
-        self, windows: Any, n: int, ask: Callable[[Any, Array], torch.Tensor]
+        self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
     ) -> Array:
+        """Ask about each row, which takes so many numbers at once, about."""
         law, out = self._exact_law(), None
         has_gap = self._has_gap(windows)
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
-            width = self._answer_width() * max(n, windows.shape[1])
-            width *= N_PASTS if with_gaps else 1
-            for part in row_parts(len(rows), width, budget()):
+            per_row = width + N_NUMBERS * windows.shape[1] * windows.shape[2]
+            per_row *= N_PASTS if with_gaps else 1
+            for part in row_parts(len(rows), per_row, budget()):
                 at = self._tensor(windows[rows[part]])
                 if with_gaps:
                     # The same pasts for all rows, so that a batch does not show.
@@ -134,8 +144,12 @@ class Answers(InputChecks):
             out[rows] = np.isnan(np.asarray(windows[rows])).any((1, 2))
         return out
 
+    def _mean_width(self) -> int:
+        """Numbers that the mean of one row needs in memory, about."""
+        return N_NUMBERS * self._width()
+
     def _answer_width(self) -> int:
-        """Numbers that the distribution of one row needs in memory, about."""
+        """Numbers that a quantile or the density of one row needs, about."""
         return N_NUMBERS * self._width()
 
     def _warn_of_others(self, windows: Any, future: Array | None = None) -> None:

@@ -106,7 +106,7 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         -------
         ndarray of shape (n, d) or (n,)
         """
-        return self._shape(self._answer(X, 1, lambda p: p.mean))
+        return self._shape(self._expected(X))
 
     def predict_quantiles(self, X: Any, alpha: Any = (0.1, 0.5, 0.9)) -> Array:
         """Quantiles of each channel; deterministic, the same for a row in any batch.

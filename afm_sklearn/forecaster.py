@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .answers import N_NUMBERS
 from .base import Array, BaseForecaster
 from .callback_support import with_callbacks
 from .callbacks import Watched
@@ -251,8 +252,11 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     def _width(self) -> int:
         return max(self.law_.width, self.window_shape_[1])
 
+    def _mean_width(self) -> int:
+        return N_NUMBERS * self.law_.mean_width * self._width()
+
     def _answer_width(self) -> int:
-        return self.law_.answer_width * self._width()
+        return N_NUMBERS * self.law_.answer_width * self.n_outputs_
 
     def _check_parameters(self) -> None:
         check_scales(self.scales)

@@ -281,3 +281,11 @@ def test_many_draws_of_one_row_take_bounded_memory():
         [sys.executable, "-c", MANY_DRAWS], capture_output=True, text=True, check=True
     )
     assert float(result.stdout) < 100  # MB, of which the result is 2
+
+
+def test_a_channel_that_never_changed_has_a_density():
+    y = np.random.default_rng(0).normal(size=(400, 3))
+    y[:, 1] = 2.0
+    X = _windows(y)
+    model = _quick().fit(X[:300], y[:300])
+    assert np.isfinite(model.log_prob(X[300:], y[300:])).all()

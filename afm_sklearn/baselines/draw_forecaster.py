@@ -140,6 +140,9 @@ class DrawForecaster(BaseForecaster):
     def _has_density(self) -> bool:
         return False
 
+    def _mean_width(self) -> int:
+        return self.n_draws * super()._mean_width()
+
     def _answer_width(self) -> int:
         return self.n_draws * super()._answer_width()
 

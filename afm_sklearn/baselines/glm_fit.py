@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..optimizers import LBFGS
 from .glm_features import LINEAR, SPLINE
 
 Array = NDArray[Any]
@@ -128,7 +129,7 @@ def fit_rates(
         start = torch.zeros_like(scale)
         start[-1] = (total / torch.isfinite(counts).sum(0).clamp(min=1)).log()
     unit = torch.where(scale > 0, start / scale, 0.0).requires_grad_()
-    solver = torch.optim.LBFGS(
+    solver = LBFGS(
         [unit],
         max_iter=MAX_ITERATIONS,
         tolerance_grad=TOLERANCE,

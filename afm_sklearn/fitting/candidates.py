@@ -26,6 +26,7 @@ Array = NDArray[Any]
 MIN_ROWS, MAX_ROWS = 1000, 4000  # of training, that errors are resampled from ..
 MAX_NUMBERS = 300_000  # .. of about so many numbers
 MAX_ANALOGS = 1000
+MIN_SPREAD = 1e-6  # of what never changed: it has a density
 ROWS_IN_BIN, MAX_BINS = 40, 24
 
 # What is made of each mean; "values" resample what followed, others the errors.
@@ -220,7 +221,8 @@ def learn(
     errors = sample.targets - forecasts
     root = _single(correlation_root(shrunk_correlation(errors)))
     if kind == "gaussian":
-        return GaussianErrors(_single(np.sqrt((errors**2).mean(0))), root)
+        spread = np.sqrt((errors**2).mean(0))
+        return GaussianErrors(_single(spread.clip(MIN_SPREAD)), root)
     is_relative = not kind.endswith("values")
     # Values are kept to the last digit: zeros and counts must stay what they are.
     values = _single(errors) if is_relative else torch.from_numpy(sample.y).double()

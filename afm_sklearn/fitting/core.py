@@ -15,6 +15,7 @@ from ..law.initial import build
 from ..law.linear import LinearLaw
 from ..law.networks.shared import Core, SharedNetwork
 from ..law.step import StepLaw
+from ..optimizers import AdamW
 from .assembly import alone
 from .data import TrainingData
 
@@ -145,7 +146,7 @@ def _train(
         {"params": shared + own},
         {"params": scales, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
+    optimizer = AdamW(groups, lr=rate, weight_decay=decay)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     rng = np.random.default_rng(sessions[0].data.settings.seed)
     best, kept, without_gain = _held(sessions), _copies(parameters), 0

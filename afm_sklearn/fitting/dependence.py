@@ -18,6 +18,7 @@ from ..law.step import StepLaw
 from ..metrics import crps, energy_score
 from .data import TrainingData, copy_networks
 from .linear import LinearStage
+from .origins import windows_at
 from .training import Trainable
 
 Array = NDArray[np.float64]
@@ -27,6 +28,9 @@ MAX_SCORED_ROWS = 1000
 N_SCORED_DRAWS = 50
 STEP_ROWS, STEP_DRAWS = 64, 64
 STEP_TOLERANCE = 0.015  # of the spread, that more solver steps may move a draw
+POINT_ROWS = 24
+POINTS = 8, 16, 32, 64, 128, 512
+POINT_TOLERANCE = 0.01  # of the spread, that more points may move means by (rms)
 
 
 class FlowLoss(Trainable):
@@ -117,14 +121,35 @@ def solver_steps(data: TrainingData, flow: Flow, factor: Tensor) -> int:
     s = data.settings
     if s.n_steps != "auto":
         return int(s.n_steps)
-    some = data.held if len(data.held) else data.fit_rows
-    rows = data.index(some[:: max(1, len(some) // STEP_ROWS)][:STEP_ROWS])
-    x, missing = data.filled(rows)
-    shape = (len(rows), STEP_DRAWS, data.n_outputs)
+    x, missing = data.filled(data.index(_some(data, STEP_ROWS)))
+    field = flow.field(flow.encoder(x, missing), {})
+    shape = (STEP_ROWS, STEP_DRAWS, data.n_outputs)
     generator = torch.Generator(data.device).manual_seed(s.seed)
     noise = data.empty(*shape).normal_(generator=generator)
-    field = flow.field(flow.encoder(x, missing), {})
     return steps_needed(field, noise @ factor.T, s.solver, STEP_TOLERANCE)
+
+
+@torch.no_grad()
+def mean_points(data: TrainingData, law: StepLaw) -> int:
+    """Points of fixed noise after which more of them would hardly move a mean.
+
+    What the flow adds to the mean is averaged over them: few are enough where it
+    moves draws little.
+    """
+    windows = windows_at(data, _some(data, POINT_ROWS))
+    p = law.start(windows).predict()
+    gain = p.gains(POINTS[-1]) / p.family().variance.sqrt()[:, None]
+    for n_points in POINTS[:-1]:
+        error = gain[:, :n_points].mean(1) - gain.mean(1)
+        if float(error.square().mean().sqrt()) <= POINT_TOLERANCE:
+            return n_points
+    return POINTS[-1]
+
+
+def _some(data: TrainingData, n: int) -> Array:
+    """Take n rows, that were held back if any were."""
+    some = data.held if len(data.held) else data.fit_rows
+    return some[np.linspace(0, len(some) - 1, n).astype(int)]
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..compute import row_parts
 from ..data.scaled import ScaledRows
+from ..optimizers import LBFGS
 from .features import LagFeatures
 from .forecast import LinearForecast
 
@@ -146,7 +147,7 @@ def _solve(
         start = shrink.new_zeros(len(shrink) + 1, len(total))
         start[-1] = (total / count.clamp(min=1)).clamp(min=1e-4).log()
     weights, cap = start.clone().requires_grad_(), _cap(parts)
-    solver = torch.optim.LBFGS(
+    solver = LBFGS(
         [weights],
         max_iter=MAX_ITERATIONS,
         tolerance_grad=1e-5,

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..data.scaled import ScaledRows
 from ..data.store import WindowStore
 from ..law.gaps import Gaps
+from ..optimizers import AdamW
 
 AVERAGING = 0.99  # of the moving average of the weights
 MAX_GRADIENT = 1.0
@@ -249,7 +250,7 @@ def train(
     net = LossNet(
         Objective(model, schedule.window_noise),
         criterion=nn.Identity,
-        optimizer=torch.optim.AdamW,
+        optimizer=AdamW,
         optimizer__weight_decay=schedule.weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda"),
         lr=schedule.lr,

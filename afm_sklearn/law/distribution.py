@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .step import StepLaw
 
 N_FIXED = 1024  # points of the fixed noise behind quantiles of a law with a flow
-N_FIXED_MEAN = 128  # .. and behind its mean
 CACHED = 1 << 17  # numbers in a parameter of the laws that are made together
 
 
@@ -121,14 +120,17 @@ class StepDistribution:
         With a flow, its effect on the mean is averaged over fixed noise, the same
         for all histories.
         """
-        family = self.family()
-        mean = family.mean
+        mean = self.family().mean
         if self.law.flow is not None:
-            before, moved = self._fixed_scores(N_FIXED_MEAN)
             # The mean without the flow is known, so only the difference is averaged.
-            gain = family.from_normal(moved) - family.from_normal(before)
-            mean = mean + gain.mean(1)
+            mean = mean + self.gains(self.law.n_points).mean(1)
         return self.law.frame.to_y(mean, self.shift)
+
+    def gains(self, n_points: int) -> Tensor:
+        """How far the flow moves fixed draws (n, n_points, d), in standard units."""
+        family = self.family()
+        before, moved = self._fixed_scores(n_points)
+        return family.from_normal(moved) - family.from_normal(before)
 
     @property
     def center(self) -> Tensor:

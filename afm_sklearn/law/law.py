@@ -68,8 +68,13 @@ class Law(nn.Module, ABC):
         """Numbers that a draw needs in memory, about."""
 
     @property
+    def mean_width(self) -> int:
+        """Draws that a mean needs, about."""
+        return 1
+
+    @property
     def answer_width(self) -> int:
-        """Draws that a mean or a quantile needs, about."""
+        """Draws that a quantile or a density needs, about."""
         return 1
 
     def start(self, windows: Tensor) -> State:

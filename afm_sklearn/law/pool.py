@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .frame import Frame
 from .gaps import Gaps
-from .mixture import Mixture
+from .mixture import N_POINTS, Mixture
 from .residual import ResidualLaw
 from .step import StepLaw
 
@@ -95,9 +95,14 @@ class PoolLaw(nn.Module):
         return max(member.width for member in self.members)
 
     @property
+    def mean_width(self) -> int:
+        """Draws that a mean needs, about."""
+        return max(len(self.members), *(m.mean_width for m in self.members))
+
+    @property
     def answer_width(self) -> int:
-        """Draws that a mean or a quantile needs, about."""
-        return max(1024, *(member.answer_width for member in self.members))
+        """Draws that a quantile or a density needs, about."""
+        return max(N_POINTS, *(m.answer_width for m in self.members))
 
 
 def joined(first: Any, second: Any, weight: float) -> Any:

@@ -145,6 +145,11 @@ class BinnedErrors(Resampled):
         values = self.table.flatten()[first + ranks]
         return values + location[:, None] if self.is_relative else values
 
+    def mean(self, location: Tensor) -> Tensor:
+        """Mean of each channel (n, d)."""
+        mean = self.table.mean(2).flatten()[self._bins(location)]
+        return mean + location if self.is_relative else mean
+
     def atoms(self, location: Tensor) -> Tensor:
         """Return the values (n, s, d) in the bins of the locations."""
         values = self.table.flatten(0, 1)[self._bins(location)].transpose(1, 2)

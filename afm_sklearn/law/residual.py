@@ -75,8 +75,13 @@ class ResidualLaw(Law):
         return 2 * self.frame.n_outputs
 
     @property
+    def mean_width(self) -> int:
+        """Draws that a mean needs, about."""
+        return getattr(self.errors, "n_neighbors", 1)
+
+    @property
     def answer_width(self) -> int:
-        """Draws that a mean or a quantile needs, about."""
+        """Draws that a quantile or a density needs, about."""
         return 1 if isinstance(self.errors, GaussianErrors) else 256
 
 

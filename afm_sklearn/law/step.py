@@ -49,6 +49,8 @@ class StepLaw(Law):
     ----------
     factor : Tensor of shape (d, d)
         Lower triangular root of the correlation of the noise.
+    n_points : int
+        Points of fixed noise that are carried along the flow for a mean.
 
     Examples
     --------
@@ -85,7 +87,7 @@ class StepLaw(Law):
     ):
         super().__init__(frame, gaps)
         self.channels, self.flow = channels, flow
-        self.solver, self.n_steps = solver, n_steps
+        self.solver, self.n_steps, self.n_points = solver, n_steps, N_FIXED
         self.architecture, self.is_correlated = architecture, is_correlated
         self.register_buffer("factor", torch.eye(frame.n_outputs, dtype=torch.float32))
         lengths = [encoder.length for encoder in self.encoders()]
@@ -108,6 +110,7 @@ class StepLaw(Law):
             "path": None if self.flow is None else self.flow.path,
             "solver": self.solver,
             "n_steps": self.n_steps,
+            "n_points": self.n_points,
             "is_correlated": self.is_correlated,
             "architecture": self.architecture and self.architecture.config(),
         }
@@ -153,6 +156,7 @@ class StepLaw(Law):
             architecture,
             config["is_correlated"],
         )
+        law.n_points = config["n_points"]
         return law.requires_grad_(False).eval()
 
     def with_solver(self, solver: str, n_steps: int | None) -> StepLaw:
@@ -178,8 +182,13 @@ class StepLaw(Law):
         return max(self.frame.n_outputs * n_components, hidden)
 
     @property
+    def mean_width(self) -> int:
+        """Draws that a mean needs, about."""
+        return 1 if self.flow is None else self.n_points
+
+    @property
     def answer_width(self) -> int:
-        """Draws that a mean or a quantile needs, about."""
+        """Draws that a quantile or a density needs, about."""
         return 1 if self.flow is None else N_FIXED
 
     def encoders(self) -> list[HistoryEncoder]:
