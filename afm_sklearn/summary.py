@@ -80,22 +80,25 @@ def reason(forecaster: Any) -> str:
         asked = getattr(forecaster, "base", "auto")
         why = "no pool was fitted" if asked == "auto" else f"base={asked!r} asks for it"
         return f"Kept {kept}: {why}{_flow(forecaster)}."
-    n = sum(record["weight"] > 0 for record in linear)
+    n = sum(max(_weights(record)) > 0 for record in linear)
     some = f"a pool of {n} linear candidate{'s' * (n != 1)}"
     if not laws:
         why = "the networks did not pay" if forecaster.history_ else "none was trained"
         return f"Kept {kept}: {some} alone; {why}."
     best = _best(laws)
     gain = _mean_gain(laws[0], best)
-    if best["weight"] == 0:
+    step, ahead = (
+        sum(weights) for weights in zip(*map(_weights, laws[1:]), strict=True)
+    )
+    if max(step, ahead) == 0:
         why = (
             f"networks score {-gain:.1%} worse than it on held-out rows"
             if gain <= 0
             else f"the gain of networks on held-out rows, {gain:.1%}, may be chance"
         )
         return f"Kept {kept}: {some} alone, as {why}."
-    beside = f"{some} and networks of weight {best['weight']:.2f}"
-    if best["weight"] == 1:
+    beside = f"{some} and networks of weight {step:.2f}, {ahead:.2f} further ahead"
+    if min(step, ahead) == 1:
         beside = "networks alone"
     why = (
         "both together score better than either on held-out rows"
@@ -118,6 +121,11 @@ def _parts(records: Sequence[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     return list(records[:n]), list(records[n:])
 
 
+def _weights(record: dict[str, Any]) -> tuple[float, float]:
+    """Weights for the next step, and for those after it."""
+    return record["weight"], record["weight ahead"]
+
+
 def score_names(record: dict[str, Any]) -> list[str]:
     """Return the names of the scores in a record."""
     return [key for key in record if f"{key}{ERROR}" in record]
@@ -133,7 +141,7 @@ def heaviest(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the linear candidates of the largest weights, the pool and networks."""
     linear, laws = _parts(records)
-    return sorted(linear, key=lambda record: -record["weight"])[:n_most], laws
+    return sorted(linear, key=lambda record: -sum(_weights(record)))[:n_most], laws
 
 
 def best_scores(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -153,7 +161,7 @@ def _mean_gain(pool: dict[str, Any], other: dict[str, Any]) -> float:
 
 def _best(laws: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the law that joins the pool, or was nearest to it."""
-    return max(laws[1:], key=lambda law: (law["weight"], _mean_gain(laws[0], law)))
+    return max(laws[1:], key=lambda law: (sum(_weights(law)), _mean_gain(laws[0], law)))
 
 
 def _rows(rows: dict[str, int]) -> list[str]:
@@ -204,11 +212,11 @@ def _gain(forecaster: Any) -> list[str]:
 
 def _table(records: list[dict[str, Any]]) -> list[str]:
     keys = score_names(records[0])[:N_SCORES]
-    head = ["candidate", "weight", *keys]
+    head = ["candidate", "weight", "ahead", *keys]
     body = [
         [
             record["candidate"],
-            f"{record['weight']:.2f}",
+            *(f"{weight:.2f}" for weight in _weights(record)),
             *(f"{record[key]:.3f} ± {standard_error(record, key):.3f}" for key in keys),
         ]
         for record in records

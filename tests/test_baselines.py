@@ -546,3 +546,22 @@ def test_climatology_leaves_out_rows_with_a_missing_target(recording):
     np.testing.assert_array_equal(Climatology().fit(X, holes).targets_, y[1::2])
     with pytest.raises(ValueError, match="law of the targets"):
         Climatology().fit(X, np.where([False, True, False], np.nan, y))
+
+
+def test_a_few_missing_targets_leave_a_joint_regressor_joint():
+    class Joint(LinearRegression):
+        def predict(self, X):
+            answer = super().predict(X)
+            assert answer.ndim == 2 and answer.shape[1] == 3
+            return answer
+
+    y = np.random.default_rng(0).normal(size=(300, 3))
+    y[50, 1] = np.nan
+    X = SlidingWindow(2).fit_transform(design_matrix(y))
+    model = ResidualForecaster(Joint()).fit(X, y)
+    whole = ~np.isnan(y).any(1)
+    features = np.nan_to_num(np.asarray(X).reshape(300, -1))
+    known = LinearRegression().fit(features[whole], y[whole])
+    np.testing.assert_allclose(
+        model.predict(X[100:110]), known.predict(features[100:110]), atol=0.02
+    )

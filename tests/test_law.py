@@ -460,11 +460,31 @@ def test_no_burst_of_counts_grows_beyond_what_was_seen(spiking, base):
     assert (paths < 25 * highest).all()
 
 
+def test_a_network_that_diverges_stays_near_the_range_of_training():
+    d, n_channels = 2, 2
+    linear = LinearLaw(1, n_channels, d)
+    linear.coef.fill_(-5.0)
+    linear.log_scale.fill_(4.0)
+    linear.low.fill_(-1.0)
+    linear.high.fill_(3.0)
+    frame = Frame(n_channels, d, is_autoregressive=True, is_shifted=True)
+    frame.low.fill_(-1.0)
+    frame.high.fill_(3.0)
+    channels = ChannelLaws(linear, [], "gaussian")
+    law = StepLaw(frame, Gaps(n_channels), channels, None, "midpoint", 2)
+    generator = torch.Generator().manual_seed(0)
+    paths = rollout(law, torch.ones(50, 1, 2), 20, 20, generator=generator)
+    assert paths.min() > -5 - 5 * 2 and paths.max() < 7 + 5 * 2
+    family = law.start(torch.full((1, 1, 2), 3.0)).predict().family()
+    torch.testing.assert_close(family.mean, torch.full((1, 2), -5.0))
+    torch.testing.assert_close(family.variance, torch.full((1, 2), 4.0))
+
+
 def test_counts_that_excite_one_another_stay_bounded():
     d = 4
     linear = LinearLaw(1, d, d)
     linear.coef.fill_(3.0)
-    linear.max_location.fill_(np.log(5.0))
+    linear.high.fill_(5.0)
     linear.log_scale.fill_(-6.0)
     frame = Frame(d, d, is_autoregressive=True, is_shifted=False)
     frame.high.fill_(5.0)

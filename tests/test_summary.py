@@ -49,6 +49,7 @@ def record(name, weight, score):
     return {
         "candidate": name,
         "weight": weight,
+        "weight ahead": weight,
         "crps": score,
         "crps, standard error": 0.1,
     }
@@ -80,7 +81,8 @@ def test_summary_holds_the_figures_of_the_attributes(fitted):
     assert "2 start a run and have no past" in text
     assert "3 steps of 2 channels" in text and "family gaussian" in text
     heaviest = max(
-        fitted.selection_, key=lambda r: ("," in r["candidate"], r["weight"])
+        fitted.selection_,
+        key=lambda r: ("," in r["candidate"], r["weight"] + r["weight ahead"]),
     )
     line = next(s for s in text.splitlines() if s.startswith(heaviest["candidate"]))
     assert f"{heaviest['weight']:.2f}" in line
@@ -99,12 +101,14 @@ def test_the_reason_follows_weights_and_scores():
     )
     flow = {"flow": [{"train_loss": 1.0}]}
     text = told("pool+learned", [*linear, pool, better], flow)
-    assert "1 linear candidate and networks of weight 0.30" in text
+    assert "1 linear candidate and networks of weight 0.30, 0.30 further" in text
     assert "10.0% better" in text and text.endswith("; the flow did not pay.")
     assert "10.0% worse" in told("pool", [*linear, pool, worse])
-    unsure = told("pool", [*linear, pool, better | {"weight": 0.0}])
+    none = {"weight": 0.0, "weight ahead": 0.0}
+    unsure = told("pool", [*linear, pool, better | none])
     assert "may be chance" in unsure
-    alone = told("learned+flow", [*linear, pool, better | {"weight": 1.0}], flow)
+    all_of_it = {"weight": 1.0, "weight ahead": 1.0}
+    alone = told("learned+flow", [*linear, pool, better | all_of_it], flow)
     assert "networks alone" in alone and "did not pay" not in alone
     both = told("pool+learned", [*linear, pool, worse | {"weight": 0.2}])
     assert "both together" in both
@@ -132,17 +136,14 @@ def test_display_shows_losses_weights_and_scores(fitted):
     losses = [record["valid_loss"] for record in fitted.history_[trained[0]]]
     assert np.array_equal(axes.lines[1].get_ydata(), losses)
     assert axes.lines[2].get_ydata() == min(losses)
-    weights = {
-        text.get_text(): bar.get_width()
-        for text, bar in zip(
-            display.axes_["weight"].get_yticklabels(),
-            display.axes_["weight"].patches,
-            strict=True,
-        )
-    }
-    known = {record["candidate"]: record["weight"] for record in fitted.selection_}
-    assert weights == {name: known[name] for name in weights}
-    assert set(known) - set(weights) <= {name for name in known if "," in name}
+    names = [text.get_text() for text in display.axes_["weight"].get_yticklabels()]
+    widths = [bar.get_width() for bar in display.axes_["weight"].patches]
+    known = {record["candidate"]: record for record in fitted.selection_}
+    expected = [
+        known[name][key] for key in ("weight", "weight ahead") for name in names
+    ]
+    assert widths == expected
+    assert set(known) - set(names) <= {name for name in known if "," in name}
 
 
 def test_display_fits_into_a_cell_of_a_figure(fitted):

@@ -74,6 +74,17 @@ def test_a_newcomer_needs_more_than_chance():
     assert weight_of_second([one_case]) == 0
 
 
+def test_a_gain_must_be_large_to_leave_nothing_to_the_other():
+    between = np.full((2, 2, 80), 0.5)
+    weights = [
+        weight_of_second(
+            [Score(np.stack([np.ones(80), np.full(80, 1 - gain)]), between)]
+        )
+        for gain in (0.005, 0.02, 0.2)
+    ]
+    assert 0.5 < weights[0] < weights[1] < 1 == weights[2]
+
+
 def test_the_same_gain_earns_less_where_it_is_less_certain():
     rng = np.random.default_rng(0)
     even = np.full(80, 0.05)

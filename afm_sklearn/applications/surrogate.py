@@ -101,7 +101,8 @@ def _slopes_of_pool(forecaster: Any, length: int) -> Array | None:
     frame, d = law.frame, law.frame.n_outputs
     unit = frame.y_scale / (frame.x_scale[:d] * frame.lag_scale)[:, None]
     weights = np.zeros((length, d, d))
-    for member, share in zip(law.members, law.log_weights.exp().tolist(), strict=True):
+    shares = law.log_weights_ahead.exp().tolist()
+    for member, share in zip(law.members, shares, strict=True):
         is_step = isinstance(member, StepLaw)
         if is_step and member.channels.family != "gaussian":
             return None

@@ -157,8 +157,11 @@ def log_rates(features: Tensor, weights: Tensor, caps: Tensor) -> Tensor:
 
 
 def log_rate_caps(counts: Tensor) -> Tensor:
-    """Largest log rates (d,) that are believed: about twice the largest count."""
-    return (2 * counts.nan_to_num().amax(0)).add(math.exp(-2)).log()
+    """Largest log rates (d,) that are believed: those of the largest counts.
+
+    Without a bound, a rare burst that is fed back grows without end.
+    """
+    return counts.nan_to_num().amax(0).clamp(min=math.exp(-2)).log()
 
 
 def _negative_log_likelihood(rates: Tensor, counts: Tensor) -> Tensor:

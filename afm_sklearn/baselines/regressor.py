@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 Array = NDArray[Any]
 
 MIN_ROWS = 2
+MOSTLY = 0.9  # of the rows with any target, that must hold all for a joint fit
 INPUTS = ("all", "own")
 
 
@@ -106,10 +107,10 @@ def fit_regressor(
     Returns
     -------
     estimator
-        A clone of the regressor, fitted on the rows that hold targets; a
+        A clone of the regressor, fitted on the rows that hold all targets; a
         `MultiOutputRegressor` of clones, each fitted on the rows that hold its
-        target, if the regressor takes one target only or some rows hold a part of
-        theirs; `ByChannel` with `columns`.
+        target, if the regressor takes one target only or more than a few rows hold a
+        part of theirs; `ByChannel` with `columns`.
 
     Raises
     ------
@@ -136,9 +137,10 @@ def fit_regressor(
         return ByChannel(regressors, columns)
     if targets.shape[1] == 1:
         return fit_rows(observed[:, 0], targets[:, 0])
-    some = np.any(observed, axis=1)
-    if observed[some].all() and get_tags(regressor).target_tags.multi_output:
-        return fit_rows(some, targets)
+    whole: Array = np.all(observed, axis=1)
+    is_mostly = whole.sum() >= max(MIN_ROWS, MOSTLY * observed.any(axis=1).sum())
+    if is_mostly and get_tags(regressor).target_tags.multi_output:
+        return fit_rows(whole, targets)
     by_target = MultiOutputRegressor(regressor)
     by_target.estimators_ = [
         fit_rows(rows, y) for rows, y in zip(observed.T, targets.T, strict=True)

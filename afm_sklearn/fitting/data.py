@@ -172,7 +172,7 @@ class TrainingData:
         if self.widening is not None:
             frame.widening.load_state_dict(self.widening.state_dict())
         low, high = range_of_targets(self.target, self.device)
-        # Counts are read as no larger than they were: see `LinearLaw.max_location`.
+        # Counts are read as no larger than they were: log rates are linear in them.
         is_free = s.is_autoregressive and not self.is_counts
         n_lagged = self.n_outputs if is_free else 0
         x_low, x_high = range_of_given(self.store.steps, n_lagged)

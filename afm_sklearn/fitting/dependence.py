@@ -29,8 +29,8 @@ N_SCORED_DRAWS = 50
 STEP_ROWS, STEP_DRAWS = 64, 64
 STEP_TOLERANCE = 0.015  # of the spread, that more solver steps may move a draw
 POINT_ROWS = 24
-POINTS = 8, 16, 32, 64, 128, 512
-POINT_TOLERANCE = 0.01  # of the spread, that more points may move means by (rms)
+POINTS, MANY_POINTS = (8, 16, 32, 64, 128), 512
+POINT_TOLERANCE = 0.004  # of the spread, that more points may move means by (rms)
 
 
 class FlowLoss(Trainable):
@@ -138,7 +138,7 @@ def mean_points(data: TrainingData, law: StepLaw) -> int:
     """
     windows = windows_at(data, _some(data, POINT_ROWS))
     p = law.start(windows).predict()
-    gain = p.gains(POINTS[-1]) / p.family().variance.sqrt()[:, None]
+    gain = p.gains(MANY_POINTS) / p.family().variance.sqrt()[:, None]
     for n_points in POINTS[:-1]:
         error = gain[:, :n_points].mean(1) - gain.mean(1)
         if float(error.square().mean().sqrt()) <= POINT_TOLERANCE:

@@ -73,8 +73,9 @@ def _score(data: TrainingData, stage: LinearStage) -> float:
     complete = np.flatnonzero(data.complete)
     rows = data.index(complete[:: max(1, len(complete) // MAX_JUDGED_ROWS)])
     at = stage.forecast[rows][:, None]
-    scale = stage.law.log_scales(at)
+    scale = stage.law.log_scale.expand_as(at)
     law = FAMILIES[data.family](at, scale, torch.zeros_like(at))
+    law = law.within(stage.law.low, stage.law.high)
     generator = torch.Generator(data.device).manual_seed(data.settings.seed)
     noise = data.empty(len(rows), N_DRAWS, data.n_outputs)
     draws = law.from_normal(noise.normal_(generator=generator)).double().cpu().numpy()

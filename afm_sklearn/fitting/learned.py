@@ -13,6 +13,7 @@ from torch import Tensor
 from ..law.channels import ChannelLaws
 from ..law.families import FAMILIES
 from ..law.initial import build
+from ..law.linear import LinearLaw
 from ..law.networks.marginal import MarginalNetwork
 from ..law.step import StepLaw
 from .data import TrainingData, copy_networks
@@ -29,9 +30,9 @@ MAX_WEIGHED_ROWS = 4000  # held rows that weigh the members of the pool
 class ChannelLoss(Trainable):
     """Negative log likelihood of a network's laws, mean over observed entries."""
 
-    def __init__(self, network: MarginalNetwork, family: str):
+    def __init__(self, network: MarginalNetwork, linear: LinearLaw, family: str):
         super().__init__()
-        self.network, self.family = network, family
+        self.network, self.linear, self.family = network, linear, family
 
     def loss(
         self,
@@ -45,6 +46,7 @@ class ChannelLoss(Trainable):
         observed = torch.isfinite(y)
         code = self.network.encoder(x, missing)
         law = FAMILIES[self.family](*self.network(code, forecast))
+        law = law.within(self.linear.low, self.linear.high)
         log_density = law.log_density(torch.where(observed, y, 0.0))
         log_density = torch.where(observed, log_density, 0.0)
         return -log_density.sum() / observed.sum().clamp(min=1)
@@ -54,7 +56,7 @@ def fit_learned(
     data: TrainingData, stage: LinearStage, previous: StepLaw | None
 ) -> ChannelLaws | None:
     """Train the networks and weigh them; None if they do not pay ("auto")."""
-    networks = {"newest": _newest_network(data, stage)}
+    networks = {"newest": _newest_network(data)}
     if data.architecture.length > 1:
         networks["window"] = _window_network(data, stage)
     known: dict[Any, Any] = {}
@@ -65,7 +67,7 @@ def fit_learned(
         network.to(data.device)
         if network.reach in known:
             copy_networks(known[network.reach], network)
-        loss = ChannelLoss(network, data.family)
+        loss = ChannelLoss(network, stage.law, data.family)
         if data.train(name, loss, [data.target, stage.forecast]):
             trained[name] = network
     members = list(trained.values())
@@ -142,20 +144,17 @@ def _window_network(data: TrainingData, stage: LinearStage) -> MarginalNetwork:
     """Build a network that corrects the linear forecast from the whole window."""
     scale = stage.law.log_scale
     unit = torch.ones_like(scale) if data.is_counts else scale.exp()
-    return _network(data, "window", unit, scale, None, stage.law.max_location)
+    return _network(data, "window", unit, scale, None)
 
 
-def _newest_network(data: TrainingData, stage: LinearStage) -> MarginalNetwork:
+def _newest_network(data: TrainingData) -> MarginalNetwork:
     """Build a network that sees the newest step alone: many systems are Markov."""
     d = data.n_outputs
-    highest = stage.law.max_location
     if not data.is_counts:
-        start = torch.ones(d), torch.zeros(d), torch.zeros(d)
-        return _network(data, "newest", *start, highest)
+        return _network(data, "newest", torch.ones(d), torch.zeros(d), torch.zeros(d))
     center = torch.as_tensor(np.nanmean(data.y, 0)).nan_to_num()
     center = center.clamp(min=1e-3).log()
-    start = torch.ones(d), torch.full((d,), 2.0), center
-    return _network(data, "newest", *start, highest)
+    return _network(data, "newest", torch.ones(d), torch.full((d,), 2.0), center)
 
 
 def _network(
@@ -164,7 +163,6 @@ def _network(
     unit: Tensor,
     log_scale: Tensor,
     center: Tensor | None,
-    max_location: Tensor,
 ) -> MarginalNetwork:
     k = 1 if data.is_counts else N_COMPONENTS
     network = build(
@@ -172,7 +170,7 @@ def _network(
         data.generator,
     )
     center = torch.zeros_like(unit) if center is None else center
-    network.start_from(unit, log_scale, center, max_location)
+    network.start_from(unit, log_scale, center)
     return network
 
 

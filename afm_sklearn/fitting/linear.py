@@ -55,29 +55,30 @@ def fit_linear(data: TrainingData) -> LinearStage:
     n_lagged = data.architecture.n_lagged
     features = LagFeatures(data.store, data.gaps, n_lagged)
     c, d = data.architecture.n_channels, data.n_outputs
-    law = LinearLaw(features.n_lags, c, d)
+    law = LinearLaw(features.n_lags, c, d).to(data.device)
     if data.settings.base == "normal":
         nothing = torch.zeros(data.target.shape, device=data.device)
-        return LinearStage(law.to(data.device), nothing, features, None, {})
+        return LinearStage(law, nothing, features, None, {})
+    low, high = range_of_targets(data.target, data.device)
+    law.low.copy_(torch.as_tensor(low))
+    law.high.copy_(torch.as_tensor(high))
     blocks = _blocks(data)
     means: dict[str, LinearForecast] = {}
     if data.is_counts:
         fit = fit_poisson(features, data.target, data.usable, blocks)
-        _, highest = range_of_targets(data.target, data.device)
-        law.max_location.copy_(torch.as_tensor(highest).clamp(min=1.0).log())
     else:
         walk, judge = _walk(data), None
         if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
             judge = RolledError(data, features, blocks)
         means = fit_means(features, data.target, data.regular, blocks, walk, judge)
         fit = means["stack"]
-    forecast = _out_of_block(data, features, fit, law.max_location.numpy())
+    forecast = _out_of_block(data, features, fit)
     law.coef.copy_(torch.as_tensor(fit.coef))
     law.intercept.copy_(torch.as_tensor(fit.intercept))
-    law.log_scale.copy_(_spread(data, forecast))
+    law.log_scale.copy_(_spread(data, law, forecast))
     if means and data.settings.base == "auto":
         means = add_simple_means(data, features, means)
-    return LinearStage(law.to(data.device), forecast, features, fit, means)
+    return LinearStage(law, forecast, features, fit, means)
 
 
 def _blocks(data: TrainingData) -> list[slice]:
@@ -98,22 +99,22 @@ def _walk(data: TrainingData) -> np.ndarray | None:
 
 
 def _out_of_block(
-    data: TrainingData, features: LagFeatures, fit: LinearForecast, cap: np.ndarray
+    data: TrainingData, features: LagFeatures, fit: LinearForecast
 ) -> Tensor:
     forecast = data.empty(*data.target.shape)
     parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
     for block, coef, intercept in parts:
         for rows, F in features.chunks(block):
-            ahead = np.minimum(F.double().numpy() @ coef + intercept, cap)
+            ahead = F.double().numpy() @ coef + intercept
             forecast[data.index(rows)] = data.tensor(ahead)
     return forecast
 
 
-def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
+def _spread(data: TrainingData, linear: LinearLaw, forecast: Tensor) -> Tensor:
     """Log scale parameter of each channel, from the errors of the forecasts."""
     rows = data.index(np.flatnonzero(data.complete))
     if data.is_counts:
-        return _log_sizes(data, forecast, rows)
+        return _log_sizes(data, linear, forecast, rows)
     square = torch.zeros(data.n_outputs, dtype=torch.float64)
     count = torch.zeros_like(square)
     for part in row_parts(len(rows), data.n_outputs):
@@ -124,7 +125,9 @@ def _spread(data: TrainingData, forecast: Tensor) -> Tensor:
     return (square / count.clamp(min=1)).sqrt().clamp(min=1e-6).log()
 
 
-def _log_sizes(data: TrainingData, forecast: Tensor, rows: Tensor) -> Tensor:
+def _log_sizes(
+    data: TrainingData, linear: LinearLaw, forecast: Tensor, rows: Tensor
+) -> Tensor:
     """Most likely log size of the negative binomial law of each channel."""
     log_sizes = data.tensor(LOG_SIZES)
     likelihood = data.empty(len(log_sizes), data.n_outputs).zero_()
@@ -135,5 +138,6 @@ def _log_sizes(data: TrainingData, forecast: Tensor, rows: Tensor) -> Tensor:
         for log_size, total in zip(log_sizes, likelihood, strict=True):
             size = log_size.expand_as(location)
             law = CountMixture(location, size, torch.zeros_like(location))
+            law = law.within(linear.low, linear.high)
             total += (law.log_density(y) * observed).sum(0)
     return log_sizes[likelihood.argmax(0)]

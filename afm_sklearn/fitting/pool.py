@@ -23,6 +23,7 @@ from .weights import Score, weight_of_second, weights_by_score
 Array = NDArray[Any]
 
 HORIZON = 16
+STEP = "crps", "energy"  # scores that weigh the next step; all weigh those after it
 # Fewer where there are many channels, over which scores average too.
 N_SAMPLES = 32, 48
 N_STEP_ROWS = 50, 200  # of a block, from which the next step alone is drawn
@@ -130,7 +131,8 @@ def fit_pool(
     -------
     laws : dict of str to ResidualLaw
         Candidates fitted on all rows.
-    weights : array of shape (m,)
+    weights : array of shape (2, m)
+        For the next step, and for those after it.
     selection : list of dict
         A record a candidate.
     None
@@ -156,20 +158,34 @@ def fit_pool(
     scores = {name: Score.joined(each) for name, each in parts.items()}
     if not scores or scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
-    weights = weights_by_score(list(scores.values()))
+    weights = np.stack([weights_by_score(each) for each in _by_lead(scores)])
     whole = candidates(
         data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
     )
     return whole, weights, _records(names, weights, scores)
 
 
+def _by_lead(scores: dict[str, Score]) -> tuple[list[Score], list[Score]]:
+    """Scores that weigh the next step, and those that weigh the steps after it.
+
+    These follow one another, too: each is as good as the law of one step.
+    """
+    every = {name: score for name, score in scores.items() if score.to_y.size}
+    return [every[name] for name in STEP], list(every.values())
+
+
 def _records(
     names: list[str], weights: Array, scores: dict[str, Score]
 ) -> list[dict[str, Any]]:
-    """One record a candidate: its weight, and its scores with standard errors."""
+    """One record a candidate: its weights, and its scores with standard errors."""
     records = []
     for k, name in enumerate(names):
-        record: dict[str, Any] = {"candidate": name, "weight": float(weights[k])}
+        weight, weight_ahead = map(float, weights[:, k])
+        record: dict[str, Any] = {
+            "candidate": name,
+            "weight": weight,
+            "weight ahead": weight_ahead,
+        }
         for label, score in scores.items():
             single = score.single[k]
             if not len(single):
@@ -190,8 +206,8 @@ def add_network(
     newcomers: dict[str, StepLaw],
     *,
     keeps_counts: bool,
-) -> tuple[str, float]:
-    """Choose a law with networks, and weigh it beside the pool.
+) -> list[tuple[str, float]]:
+    """Choose laws with networks, and weigh them beside the pool.
 
     Both are judged by rows that they did not see, which end the recording. Everything
     linear is that of fits without its last block, in the pool (of the means of
@@ -199,16 +215,16 @@ def add_network(
 
     Returns
     -------
-    name : str
-        Of the best newcomer; empty where there is none.
-    weight : float
+    list of (str, float)
+        Name and weight of the best newcomer for the next step, and of that for the
+        steps after it; empty where there is none.
     """
     _, weights, selection = pool
     blocks = stage.means["stack"].blocks
     rows = data.held[data.held >= blocks[-1].start]
     cases = cases_among(data, rows, N_HELD)
     if not newcomers or len(cases.rows) < MIN_CASES:
-        return "", 0.0
+        return []
     without = candidates(
         data,
         stage.features,
@@ -222,15 +238,19 @@ def add_network(
     seed = data.settings.seed
     draws = [draws_of(data, law, cases, seed) for law in judged.values()]
     scores = scores_of(data, cases, draws)
-    relative = [s.single.mean(1) / s.best for s in scores.values() if s.to_y.size]
-    best = 1 + int(np.mean(relative, 0)[1:].argmin())
-    weight = weight_of_second([score.pair(0, best) for score in scores.values()])
-    for record in selection:
-        record["weight"] *= 1 - weight
-    shares = np.zeros(len(judged))
-    shares[[0, best]] = 1 - weight, weight
+    shares, chosen = np.zeros((2, len(judged))), []
+    for share, key, each in zip(
+        shares, ("weight", "weight ahead"), _by_lead(scores), strict=True
+    ):
+        relative = np.mean([score.single.mean(1) / score.best for score in each], 0)
+        best = 1 + int(relative[1:].argmin())
+        weight = weight_of_second([score.pair(0, best) for score in each])
+        share[0], share[best] = 1 - weight, weight
+        for record in selection:
+            record[key] *= 1 - weight
+        chosen.append((list(judged)[best], weight))
     selection += _records(list(judged), shares, scores)
-    return list(judged)[best], weight
+    return chosen
 
 
 def _without_last_block(law: StepLaw, stage: LinearStage) -> StepLaw:
@@ -245,8 +265,8 @@ def _without_last_block(law: StepLaw, stage: LinearStage) -> StepLaw:
 
 
 def pooled(laws: dict[str, ResidualLaw], weights: Array) -> PoolLaw:
-    """Return the pool of the laws that have a weight."""
-    kept = [law for law, w in zip(laws.values(), weights, strict=True) if w > 0]
-    log_weights = torch.as_tensor(np.log(weights[weights > 0])).float()
-    device = kept[0].device
-    return PoolLaw(kept, log_weights.to(device)).to(device).eval()
+    """Return the pool of the laws that have a weight (2, m)."""
+    is_kept: Array = np.any(weights > 0, axis=0)
+    kept = [law for law, k in zip(laws.values(), is_kept, strict=True) if k]
+    logs = torch.as_tensor(weights[:, is_kept]).log().float()
+    return PoolLaw(kept, *logs.to(kept[0].device)).to(kept[0].device).eval()

@@ -6,7 +6,6 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -111,27 +110,35 @@ def _fit_pool(
     whole = pooled(laws, weights)
     watch.end(
         lambda: _fitted(data, whole, "pool", selection),
-        f"{np.count_nonzero(weights)} of {len(weights)} candidates",
+        f"{len(whole.members)} of {len(laws)} candidates",
     )
     newcomers = {} if kept == "linear" and not keeps_counts else {kept: law}
     newcomers |= _on_trajectories(data, stage, law, kept)
     watch.begin("choice")
-    name, weight = add_network(
+    chosen = add_network(
         real, means, stage, sample, pool, newcomers, keeps_counts=keeps_counts
     )
-    chosen = newcomers.get(name)
-    fitted = _fitted(data, *_together(whole, chosen, name, weight), selection)
+    fitted = _fitted(data, *_together(whole, newcomers, chosen), selection)
     watch.end(lambda: fitted, fitted.kept)
     return fitted
 
 
 def _together(
-    pool: PoolLaw, law: StepLaw | None, name: str, weight: float
+    pool: PoolLaw, newcomers: dict[str, StepLaw], chosen: list[tuple[str, float]]
 ) -> tuple[StepLaw | PoolLaw, str]:
-    """Put a law of that weight beside the pool; return what is kept of both."""
-    if law is None or weight == 0.0:
+    """Put what was chosen for the next step and for later ones beside the pool."""
+    kept = [name for name, weight in chosen if weight > 0]
+    if not kept:
         return pool, "pool"
-    return joined(pool, law, weight), name if weight == 1.0 else f"pool+{name}"
+    (step, weight), (ahead, weight_ahead) = chosen
+    law: Any = pool
+    if step == ahead:
+        law = joined(law, newcomers[step], weight, weight_ahead)
+    else:
+        law = joined(law, newcomers[step], weight, 0.0)
+        law = joined(law, newcomers[ahead], 0.0, weight_ahead)
+    name = max(kept, key=len)  # one is trained further than the other
+    return law, name if weight == weight_ahead == 1.0 else f"pool+{name}"
 
 
 def _fitted(

@@ -9,7 +9,8 @@ for the CRPS, and for the energy score with norms of vectors.
 Weights that fit the held-out cases best fit their noise, too, and even weights are hard
 to beat (the forecast combination puzzle: Stock & Watson 2004; Claeskens et al. 2016).
 Weights are therefore shrunk: those of many candidates towards even ones, that of a
-newcomer towards none, as far as its gain is uncertain.
+newcomer towards none, as far as its gain is uncertain, and towards an even one where it
+is larger.
 """
 
 from __future__ import annotations
@@ -146,7 +147,10 @@ def weight_of_second(scores: Sequence[Score], caution: float = CAUTION) -> float
     curvature = 2 * b[0, 1] - b[0, 0] - b[1, 1] + 2 * cost
     if slope >= 0:
         return 0.0
-    weight = 1.0 if curvature <= 0 else min(1.0, -slope / curvature)
+    weight = 1.0 if curvature <= 0 else -slope / curvature
+    if weight > 0.5:  # beyond even ones, weights are shrunk as all others
+        weight = (2 * SHRINKAGE - slope) / (4 * SHRINKAGE + max(0.0, curvature))
+        weight = min(1.0, weight)
     if weight < MIN_WEIGHT:
         return 0.0
     return 1.0 if weight > 1 - MIN_WEIGHT else float(weight)

@@ -67,13 +67,15 @@ class ChannelLaws(nn.Module):
         kind, laws, weights = FAMILIES[self.family], [], []
         if torch.isfinite(self.log_weights[0]):
             at = forecast[:, None]
-            laws.append(kind(at, self.linear.log_scales(at), torch.zeros_like(at)))
+            log_scale = self.linear.log_scale.expand_as(at)
+            laws.append(kind(at, log_scale, torch.zeros_like(at)))
             weights.append(self.log_weights[0])
         for k, member in enumerate(self.members):
             if torch.isfinite(self.log_weights[1 + k]):
                 params = member(codes[k], forecast, self.keeps_mean[k])
                 laws.append(kind(*params))
                 weights.append(self.log_weights[1 + k])
+        laws = [law.within(self.linear.low, self.linear.high) for law in laws]
         if len(laws) == 1:
             return laws[0]
         return kind.pool(laws, torch.stack(weights))

@@ -47,7 +47,7 @@ class StepDistribution:
     ):
         self.law, self.shift, self.clocks = law, shift, clocks
         parts = iter(embedded)
-        self._forecast = law.channels.linear.location(next(parts))
+        self._forecast = next(parts)
         self._codes = [
             encoder.encode([next(parts) for _ in encoder.scales])
             for encoder in law.encoders()

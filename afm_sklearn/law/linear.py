@@ -21,16 +21,15 @@ class LinearLaw(nn.Module):
     coef : Tensor of shape (n_lags * c, d)
         Of the standardised steps, flattened, oldest first.
     intercept, log_scale : Tensor of shape (d,)
-    max_location : Tensor of shape (d,)
-        Bound of the locations, of counts the log of the largest one seen: rates are
-        exponentials, and draws that excite one another would know no end. No tail is
-        longer, either.
+    low, high : Tensor of shape (d,)
+        Range of the targets in training, in their standard units; see `Family.within`.
     """
 
     coef: Tensor
     intercept: Tensor
     log_scale: Tensor
-    max_location: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, n_lags: int, n_channels: int, n_outputs: int):
         super().__init__()
@@ -41,15 +40,16 @@ class LinearLaw(nn.Module):
             ("log_scale", n_outputs),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
-        highest = torch.full((n_outputs,), math.inf, dtype=torch.float32)
-        self.register_buffer("max_location", highest)
+        for name, end in (("low", -math.inf), ("high", math.inf)):
+            ends = torch.full((n_outputs,), end, dtype=torch.float32)
+            self.register_buffer(name, ends)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map standardised windows (n, L, c) to locations (n, d)."""
-        return self.location(self.embed(x))
+        return self.embed(x)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the locations before they are bounded."""
+        """Return the locations, which are affine in the windows."""
         features = x[:, x.shape[1] - self.n_lags :].reshape(len(x), -1)
         return torch.addmm(self.intercept, features, self.coef)
 
@@ -59,11 +59,3 @@ class LinearLaw(nn.Module):
         n_steps, d = steps.shape[1:]
         coef = self.coef.unflatten(0, (self.n_lags, -1))[-n_steps:, :d]
         return steps.flatten(1) @ coef.flatten(0, 1)
-
-    def location(self, embedded: Tensor) -> Tensor:
-        """Return the locations (n, d)."""
-        return torch.minimum(embedded, self.max_location)
-
-    def log_scales(self, location: Tensor) -> Tensor:
-        """Return the scale parameters around locations (..., d)."""
-        return torch.maximum(self.log_scale, location - self.max_location)

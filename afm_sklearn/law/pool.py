@@ -1,4 +1,4 @@
-"""A pool of laws: one of them is drawn for each trajectory, and drawn to its end."""
+"""A pool of laws: one of them is drawn for the next step, one for all after it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,66 @@ from .mixture import N_POINTS, Mixture
 from .residual import ResidualLaw
 from .step import StepLaw
 
+ROUNDING = 1e-7  # of weights
+
 
 class PoolLaw(nn.Module):
     """A mixture of laws over whole trajectories.
 
     Proper scores are convex in the law: the score of a pool is at most the weighted
-    mean of its members' (Hall & Mitchell 2007, for one step).
+    mean of its members' (Hall & Mitchell 2007, for one step). What is best for the next
+    step need not be best far ahead, where errors have added up. So the step from a
+    window has weights of its own, and a trajectory may go on with another member.
 
     Parameters
     ----------
     members : sequence of StepLaw or ResidualLaw
         All of one frame.
-    log_weights : Tensor of shape (m,)
-        The weights sum to one.
+    log_weights, log_weights_ahead : Tensor of shape (m,)
+        Of the step from a window, and of the steps after it. The weights sum to one.
     """
 
     log_weights: Tensor
+    log_weights_ahead: Tensor
     members: Any  # of laws: lists of modules forget what they hold
 
-    def __init__(self, members: Sequence[StepLaw | ResidualLaw], log_weights: Tensor):
+    def __init__(
+        self,
+        members: Sequence[StepLaw | ResidualLaw],
+        log_weights: Tensor,
+        log_weights_ahead: Tensor,
+    ):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.register_buffer("log_weights", log_weights)
+        self.register_buffer("log_weights_ahead", log_weights_ahead)
 
     def start(self, windows: Tensor) -> PoolState:
         """Return the state before the step that windows (n, L, c) lead to."""
         states = tuple(member.start(windows) for member in self.members)
-        return PoolState(states, self.log_weights)
+        return PoolState(states, self.log_weights, self.log_weights_ahead)
+
+    def courses(self) -> list[tuple[int, int, float]]:
+        """Return the first member, the one after it and the weight of each course.
+
+        A trajectory stays with its member as far as the weights allow. What is left of
+        them is matched in the order of the members.
+        """
+        first, ahead = (
+            logs.exp().double().cpu().numpy()
+            for logs in (self.log_weights, self.log_weights_ahead)
+        )
+        stays = np.minimum(first, ahead)
+        courses = [(k, k, float(w)) for k, w in enumerate(stays) if w > 0]
+        first, ahead = first - stays, ahead - stays
+        i = j = 0
+        while i < len(first) and j < len(ahead):
+            weight = min(first[i], ahead[j])
+            if weight > ROUNDING:
+                courses.append((i, j, float(weight)))
+            first[i], ahead[j] = first[i] - weight, ahead[j] - weight
+            i, j = i + int(first[i] <= ROUNDING), j + int(ahead[j] <= ROUNDING)
+        return courses
 
     def complete(
         self, windows: Tensor, n_pasts: int, generator: torch.Generator | None
@@ -60,17 +93,18 @@ class PoolLaw(nn.Module):
         """Build a law whose tensors `load_state_dict` then fills."""
         kinds: dict[str, Any] = {"step": StepLaw, "residual": ResidualLaw}
         members = [kinds[m["kind"]].from_config(m) for m in config["members"]]
-        return cls(members, torch.zeros(len(members), dtype=torch.float32))
+        return cls(members, *torch.zeros(2, len(members), dtype=torch.float32))
 
     def in_double(self) -> Self:
         """Return the same law in double precision; this one stays as it is."""
         members = [member.in_double() for member in self.members]
-        return type(self)(members, self.log_weights.double())
+        logs = self.log_weights.double(), self.log_weights_ahead.double()
+        return type(self)(members, *logs)
 
     def with_solver(self, solver: str, n_steps: int | None) -> Self:
         """Return the same law, flows in it integrated in another way."""
         members = [member.with_solver(solver, n_steps) for member in self.members]
-        return type(self)(members, self.log_weights)
+        return type(self)(members, self.log_weights, self.log_weights_ahead)
 
     @property
     def frame(self) -> Frame:
@@ -105,25 +139,36 @@ class PoolLaw(nn.Module):
         return max(N_POINTS, *(m.answer_width for m in self.members))
 
 
-def joined(first: Any, second: Any, weight: float) -> Any:
-    """Return a pool of two laws, or pools, of which the second has the weight.
+def joined(
+    first: Any, second: Any, weight: float, weight_ahead: float | None = None
+) -> Any:
+    """Return a pool of two laws, or pools.
 
     Parameters
     ----------
     first, second : StepLaw, ResidualLaw or PoolLaw
-    weight : float
-        Between 0 and 1; at the ends it is the one law or the other.
+    weight, weight_ahead : float
+        Of the second, for the next step and for those after it; between 0 and 1. By
+        default they are equal. Where both are 0 or both 1 it is the one law or the
+        other.
     """
-    if weight in (0.0, 1.0):
+    weight_ahead = weight if weight_ahead is None else weight_ahead
+    if weight == weight_ahead and weight in (0.0, 1.0):
         return second if weight else first
     members: list[Any] = []
-    logs = []
-    for law, log_share in ((first, np.log1p(-weight)), (second, np.log(weight))):
+    logs: list[Tensor] = []
+    for law, shares in (
+        (first, (1 - weight, 1 - weight_ahead)),
+        (second, (weight, weight_ahead)),
+    ):
         is_pool = isinstance(law, PoolLaw)
         members += law.members if is_pool else [law]
-        within = law.log_weights if is_pool else torch.zeros(1, dtype=torch.float32)
-        logs.append(within.to(first.device) + log_share)
-    return PoolLaw(members, torch.cat(logs)).eval()
+        within = torch.zeros(2, 1, dtype=torch.float32)
+        if is_pool:
+            within = torch.stack([law.log_weights, law.log_weights_ahead])
+        added = torch.tensor(shares, dtype=torch.float32).log()[:, None]
+        logs.append(within.to(first.device) + added.to(first.device))
+    return PoolLaw(members, *torch.cat(logs, 1)).eval()
 
 
 @dataclass(frozen=True)
@@ -134,19 +179,22 @@ class PoolState:
     ----------
     states : tuple of State
         Of each member, for all histories.
-    log_weights : Tensor of shape (m,)
+    log_weights, log_weights_ahead : Tensor of shape (m,)
+        Of the next step, and of those after it.
     """
 
     states: tuple[Any, ...]
     log_weights: Tensor
+    log_weights_ahead: Tensor
 
     def __len__(self) -> int:
         return len(self.states[0])
 
     def predict(self, stimulus: Tensor | None = None) -> Mixture:
         """Return the distribution of the next step; see `State.predict`."""
-        parts = [state.predict(stimulus) for state in self.states]
-        return Mixture(parts, self.log_weights)
+        kept = torch.isfinite(self.log_weights).nonzero()[:, 0]
+        parts = [self.states[k].predict(stimulus) for k in kept.tolist()]
+        return Mixture(parts, self.log_weights[kept])
 
     def advance(self, y: Tensor, stimulus: Tensor | None = None) -> Self:
         """Return the state after an observed step (n, d).
@@ -155,7 +203,7 @@ class PoolState:
         training, whatever the present.
         """
         states = tuple(state.advance(y, stimulus) for state in self.states)
-        return replace(self, states=states)
+        return replace(self, states=states, log_weights=self.log_weights_ahead)
 
     def branch(self, rows: Tensor) -> Self:
         """Return the histories `rows`; those repeated go on as branches."""

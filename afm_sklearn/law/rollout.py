@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,8 +28,8 @@ def rollout(
     Parameters
     ----------
     law : object with ``start``
-        Its states have ``predict``, ``advance`` and ``branch``. A member of a pool is
-        drawn for each trajectory, and draws it to its end.
+        Its states have ``predict``, ``advance`` and ``branch``. Of a pool, a member is
+        drawn for the first step of each trajectory, and one for all that follow.
     windows : Tensor of shape (n, L, c)
         Windows that end just before the first step, in the units of X.
     horizon, n_samples : int
@@ -45,23 +46,46 @@ def rollout(
         In the units of y.
     """
     n = len(windows)
-    shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
+    shown = [None] * horizon if stimulus is None else list(stimulus.unbind(1))
     if not isinstance(law, PoolLaw):
         counts = torch.full((n,), n_samples, device=windows.device)
         paths = draw_histories(law.start(windows), shown, counts, generator)
         return paths.unflatten(0, (n, n_samples))
-    chosen = choose_parts(law.log_weights, n, n_samples, generator)
+    courses = law.courses()
+    firsts, aheads, weights = zip(*courses, strict=True)
+    log_weights = torch.tensor(weights, device=windows.device).log()
+    course = choose_parts(log_weights, n, n_samples, generator)
+    first = torch.tensor(firsts, device=windows.device)[course]
+    ahead = torch.tensor(aheads, device=windows.device)[course]
     shape = n, n_samples, horizon, law.frame.n_outputs
     out = torch.empty(shape, dtype=torch.float64, device=windows.device)
     for k, member in enumerate(law.members):
-        own = chosen == k
-        rows = own.any(1).nonzero()[:, 0]
+        own = first == k
+        rows, counts = _counted(own)
         if len(rows):
-            state = member.start(windows[rows])
-            seen = [step if step is None else step[rows] for step in shown]
-            counts = own.sum(1)[rows]
-            out[own] = draw_histories(state, seen, counts, generator)
+            state, seen = member.start(windows[rows]), _of_rows(shown[:1], rows)
+            out[:, :, 0][own] = draw_first(state, seen[0], counts, generator)
+    if horizon == 1:
+        return out
+    for k, member in enumerate(law.members):
+        own = ahead == k
+        rows, counts = _counted(own)
+        if len(rows):
+            state, seen = member.start(windows[rows]), _of_rows(shown, rows)
+            y = out[:, :, 0][own]
+            out[own] = draw_ahead(state, y, seen, counts, generator)
     return out
+
+
+def _counted(own: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (n, n_samples) with anything, and of how many samples."""
+    counts = own.sum(1)
+    rows = counts.nonzero()[:, 0]
+    return rows, counts[rows]
+
+
+def _of_rows(shown: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:
+    return [step if step is None else step[rows] for step in shown]
 
 
 def draw_histories(
@@ -88,12 +112,33 @@ def draw_histories(
     Tensor of shape (sum of counts, horizon, d)
         In the units of y.
     """
-    n, most = len(counts), int(counts.max())
-    y = state.predict(shown[0]).rsample(most, generator=generator)
-    is_asked = torch.arange(most, device=y.device) < counts[:, None]
-    steps = [y[is_asked]]
+    y = draw_first(state, shown[0], counts, generator)
+    return draw_ahead(state, y, shown, counts, generator)
+
+
+def draw_first(
+    state: Any,
+    shown: Tensor | None,
+    counts: Tensor,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Draw the next step alone: (sum of counts, d); see `draw_histories`."""
+    y: Tensor = state.predict(shown).rsample(int(counts.max()), generator=generator)
+    is_asked = torch.arange(y.shape[1], device=y.device) < counts[:, None]
+    return y[is_asked]
+
+
+def draw_ahead(
+    state: Any,
+    y: Tensor,
+    shown: Sequence[Tensor | None],
+    counts: Tensor,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Draw the steps after a first one y (sum of counts, d); see `draw_histories`."""
+    steps = [y]
     if len(shown) > 1:
-        rows = torch.arange(n, device=y.device).repeat_interleave(counts)
+        rows = torch.arange(len(counts), device=y.device).repeat_interleave(counts)
         state = state.branch(rows)
     for before, now in pairwise(shown):
         state = state.advance(steps[-1], before)
@@ -113,7 +158,7 @@ def common_rollout(
     """Draw trajectories whose noise is the same for every window, and antithetic.
 
     To compare windows or stimuli with one another: what differs between them is not
-    chance. Members of a pool draw trajectories in proportion to their weights.
+    chance. Courses of a pool draw trajectories in proportion to their weights.
 
     Parameters
     ----------
@@ -126,43 +171,46 @@ def common_rollout(
         In the units of y. Their mean estimates the mean of the law; their spread over
         repetitions is not that of independent draws.
     """
-    if isinstance(law, PoolLaw):
-        members, weights = list(law.members), law.log_weights.exp()
-        edges = (weights.cumsum(0) / weights.sum() * n_samples).round().long()
-        counts = torch.diff(edges, prepend=edges.new_zeros(1)).tolist()
-    else:
-        members, counts = [law], [n_samples]
-    shown = [None] * horizon if stimulus is None else stimulus.unbind(1)
+    shown = [None] * horizon if stimulus is None else list(stimulus.unbind(1))
+    if not isinstance(law, PoolLaw):
+        return _common_histories(law, law, windows, shown, n_samples, generator)
+    courses = law.courses()
+    edges = np.cumsum([0.0, *(weight for _, _, weight in courses)])
+    counts = np.diff((edges / edges[-1] * n_samples).round()).astype(int)
     parts = [
-        _common_histories(member.start(windows), shown, m, generator)
-        for member, m in zip(members, counts, strict=True)
+        _common_histories(
+            law.members[first], law.members[ahead], windows, shown, m, generator
+        )
+        for (first, ahead, _), m in zip(courses, counts.tolist(), strict=True)
         if m
     ]
     return torch.cat(parts, 1)
 
 
 def _common_histories(
-    state: Any,
+    first: Any,
+    ahead: Any,
+    windows: Tensor,
     shown: Sequence[Tensor | None],
     m: int,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Draw m trajectories of each history with the same noise: (n, m, h, d)."""
-    n, noise = len(state), None
-    steps: list[Tensor] = []
-    for h, now in enumerate(shown):
-        if h:
-            state = state.advance(steps[-1], shown[h - 1])
-        p = state.predict(now)
-        if noise is None:
-            like = p.mean
-            half = like.new_empty(len(shown), -(-m // 2), like.shape[1])
-            half = half.normal_(generator=generator)
-            noise = torch.cat([half, -half], 1)[:, :m]
-            y = p.rsample(m, noise=noise[0].expand(n, -1, -1)).flatten(0, 1)
-            rows = torch.arange(n, device=like.device).repeat_interleave(m)
-            state = state.branch(rows)
-        else:
-            y = p.rsample(1, noise=noise[h].repeat(n, 1)[:, None])[:, 0]
-        steps.append(y)
+    """Draw m trajectories of each window with the same noise: (n, m, h, d).
+
+    The first step is one law's, those after it another's.
+    """
+    n = len(windows)
+    p = first.start(windows).predict(shown[0])
+    like = p.mean
+    half = like.new_empty(len(shown), -(-m // 2), like.shape[1])
+    half = half.normal_(generator=generator)
+    noise = torch.cat([half, -half], 1)[:, :m]
+    steps = [p.rsample(m, noise=noise[0].expand(n, -1, -1)).flatten(0, 1)]
+    if len(shown) > 1:
+        rows = torch.arange(n, device=like.device).repeat_interleave(m)
+        state = ahead.start(windows).branch(rows)
+    for h in range(1, len(shown)):
+        state = state.advance(steps[-1], shown[h - 1])
+        p = state.predict(shown[h])
+        steps.append(p.rsample(1, noise=noise[h].repeat(n, 1)[:, None])[:, 0])
     return torch.stack(steps, 1).unflatten(0, (n, m))

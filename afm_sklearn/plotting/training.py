@@ -182,6 +182,7 @@ class TrainingDisplay(Display):
             )
         axes.set(xlabel="epoch", title=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.5, len(records) + 0.5)
         axes.legend(frameon=False, fontsize="small")
 
     def _draw_candidates(self, weights: Axes, scores: Axes, n_most: int) -> None:
@@ -192,7 +193,13 @@ class TrainingDisplay(Display):
             [np.arange(len(linear)), np.arange(len(laws)) + len(linear) + 0.6]
         )
         shown = [*linear, *laws]
-        weights.barh(at, [record["weight"] for record in shown], color="C0", alpha=0.6)
+        for shift, key, label in (
+            (-0.2, "weight", "next step"),
+            (0.2, "weight ahead", "further ahead"),
+        ):
+            width = [record[key] for record in shown]
+            weights.barh(at + shift, width, 0.4, alpha=0.6, label=label)
+        weights.legend(fontsize="small")
         weights.set_yticks(at, [record["candidate"] for record in shown])
         weights.invert_yaxis()
         weights.set_xlabel("weight")

@@ -108,6 +108,13 @@ class CountMixture(Family):
             )
         return count_quantiles(*inputs)
 
+    def within(self, low: Tensor, high: Tensor) -> CountMixture:
+        """Return laws with no rate above the largest count, and no longer tail."""
+        highest = high.clamp(min=1.0).log()
+        log_mean = torch.minimum(self.log_mean, highest)
+        log_size = torch.maximum(self.log_size, log_mean - highest)
+        return CountMixture(log_mean, log_size, self.log_weight)
+
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d) of each channel at the levels (m,), in (0, 1).
 

@@ -96,6 +96,18 @@ class Family(ABC):
         z = ndtri(levels.to(self.parameters[0]))
         return self.from_normal(z[None, :, None].expand(n, -1, d))
 
+    @abstractmethod
+    def within(self, low: Tensor, high: Tensor) -> Self:
+        """Return laws that believe in nothing far beyond the range of training.
+
+        What is drawn is fed back: without a bound, a rare outlier may grow without end.
+
+        Parameters
+        ----------
+        low, high : Tensor of shape (d,)
+            The range of the targets in training; infinite where it is not known.
+        """
+
     def rows(self, index: Any) -> Self:
         """Return the laws of some windows, picked as rows of a tensor are."""
         return type(self)(*(p[index] for p in self.parameters))

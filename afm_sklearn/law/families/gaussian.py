@@ -17,6 +17,7 @@ LOG_ROOT = 0.5 * math.log(2 * math.pi)
 # A slope beyond it belongs to a draw between components so far apart that none falls
 # there; without a bound it would be infinite.
 MAX_LOG_SLOPE = 30.0
+MIN_SCALE = 1e-6  # of a channel that never changed
 
 
 class GaussianMixture(Family):
@@ -88,6 +89,18 @@ class GaussianMixture(Family):
             y: Tensor = _Quantiles.apply(*inputs)
             return y
         return mixture_quantiles(*inputs)
+
+    def within(self, low: Tensor, high: Tensor) -> GaussianMixture:
+        """Return laws whose components lie within one range of the training range.
+
+        None is wider than anything that stays in the range can be (Popoviciu 1935).
+        """
+        span = high - low
+        return GaussianMixture(
+            torch.minimum(torch.maximum(self.loc, low - span), high + span),
+            torch.minimum(self.log_scale, (0.5 * span).clamp(min=MIN_SCALE).log()),
+            self.log_weight,
+        )
 
     def _mass(self, y: Tensor, side: float) -> Tensor:
         """Return the mass below y (side 1) or above (side -1)."""

@@ -39,13 +39,10 @@ class MarginalNetwork(nn.Module):
         Unit of a shift of the location: the error of the linear forecast.
     center : Tensor of shape (d,)
         See `is_centered`.
-    max_location : Tensor of shape (d,)
-        Bound of the locations, and of how long tails are; see `LinearLaw`.
     """
 
     unit: Tensor
     center: Tensor
-    max_location: Tensor
 
     def __init__(
         self,
@@ -64,22 +61,14 @@ class MarginalNetwork(nn.Module):
         self.log_scale = nn.Parameter(torch.empty(n_components, n_outputs))
         self.register_buffer("unit", torch.ones(n_outputs))
         self.register_buffer("center", torch.zeros(n_outputs))
-        self.register_buffer("max_location", torch.full((n_outputs,), torch.inf))
 
     @torch.no_grad()
-    def start_from(
-        self,
-        unit: Tensor,
-        log_scale: Tensor,
-        center: Tensor,
-        max_location: Tensor | float = torch.inf,
-    ) -> None:
-        """Set what is fixed, and spread the components over log scales (d,)."""
+    def start_from(self, unit: Tensor, log_scale: Tensor, center: Tensor) -> None:
+        """Set unit and center, and spread the components over log scales (d,)."""
         k = self.n_components
         spread = torch.linspace(-1.0, 1.0, k) if k > 1 else torch.zeros(1)
         self.unit.copy_(unit)
         self.center.copy_(center)
-        self.max_location.copy_(torch.as_tensor(max_location))
         self.shift.copy_(spread[:, None])
         self.log_scale.copy_(log_scale - (0.3 if k > 1 else 0.0))
 
@@ -120,6 +109,8 @@ class MarginalNetwork(nn.Module):
         shift = loc + self.shift
         if keeps_mean:
             shift = shift - (log_weight.exp() * shift).sum(1, keepdim=True)
-        loc = torch.minimum(forecast[:, None] + shift * self.unit, self.max_location)
-        log_scale = (log_scale + self.log_scale).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
-        return loc, torch.maximum(log_scale, loc - self.max_location), log_weight
+        return (
+            forecast[:, None] + shift * self.unit,
+            (log_scale + self.log_scale).clamp(MIN_LOG_SCALE, MAX_LOG_SCALE),
+            log_weight,
+        )
