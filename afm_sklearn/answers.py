@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from .checks import outer_level, seed_from
-from .compute import budget, row_parts
+from .compute import budget, row_parts, threads_for
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks
 from .law.mixture import Merged
@@ -80,28 +80,29 @@ class Answers(InputChecks):
             windows, width, lambda p, rows: ask(p, self._tensor(y[rows]))
         )
 
-    @torch.no_grad()
     def _asked(
         self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
     ) -> Array:
         """Ask about each row, which takes so many numbers at once, about."""
+        with threads_for(int(np.prod(windows.shape)) * self._width()), torch.no_grad():
+            return self._asked_in_parts(windows, width, ask)
+
+    def _asked_in_parts(
+        self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
+    ) -> Array:
         law, out = self._exact_law(), None
+        n, length, c = windows.shape
         has_gap = self._has_gap(windows)
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
-            per_row = width + N_NUMBERS * windows.shape[1] * windows.shape[2]
+            per_row = width + N_NUMBERS * length * c
             per_row *= N_PASTS if with_gaps else 1
             for part in row_parts(len(rows), per_row, budget()):
                 at = self._tensor(windows[rows[part]])
-                if with_gaps:
-                    # The same pasts for all rows, so that a batch does not show.
-                    past = law.complete(at, N_PASTS, None)
-                    p = Merged(law.start(past).predict(), N_PASTS)
-                else:
-                    p = law.start(at).predict()
+                p = _distribution(law, at, with_gaps)
                 values = ask(p, rows[part]).cpu().numpy()
                 if out is None:
-                    out = np.empty((len(windows), *values.shape[1:]))
+                    out = np.empty((n, *values.shape[1:]))
                 out[rows[part]] = values
         assert out is not None  # there is at least one row
         return out
@@ -126,11 +127,13 @@ class Answers(InputChecks):
                 at = self._tensor(windows[rows[part]])
                 for first in range(0, n_samples, most):
                     k = min(most, n_samples - first)
-                    if with_gaps:  # each draw has a past of its own
-                        past = self._law().complete(at, k, generator)
-                        draws = draw(past, 1, rows[part]).unflatten(0, (-1, k))[:, :, 0]
-                    else:
-                        draws = draw(at, k, rows[part])
+                    with threads_for(len(at) * k * self._width() * self.n_outputs_):
+                        if with_gaps:  # each draw has a past of its own
+                            past = self._law().complete(at, k, generator)
+                            draws = draw(past, 1, rows[part])
+                            draws = draws.unflatten(0, (-1, k))[:, :, 0]
+                        else:
+                            draws = draw(at, k, rows[part])
                     out[rows[part], first : first + k] = draws.cpu().numpy()
         return out
 
@@ -157,23 +160,12 @@ class Answers(InputChecks):
         frame = getattr(self.law_, "frame", None)
         if frame is None:
             return
-        n, *shape = windows.shape
-        lags, given = torch.zeros(shape[1]), torch.zeros(shape[1])
-        has_left, is_beyond = np.zeros(n, bool), np.zeros(n, bool)
-        for rows in row_parts(n, int(np.prod(shape))):
-            left = frame.has_left(self._tensor(windows[rows])).cpu()
-            lags[: self.n_outputs_] += left.sum(0)
-            has_left[rows] = left.any(1).numpy()
-            shown = windows[rows, -1:] if future is None else future[rows]
-            if not shown.shape[2]:
-                continue
-            beyond = frame.is_beyond(self._tensor(shown)).any(1).cpu()
-            given[-shown.shape[2] :] += beyond.sum(0)
-            is_beyond[rows] = beyond.any(1).numpy()
+        with threads_for(1):
+            lags, given, has_left, is_beyond = self._outside(windows, future)
         # Some values of any other sample lie beyond the range of the first.
         if is_beyond.mean() <= RARE:
-            given, is_beyond = 0 * given, np.zeros(n, bool)
-        n_out = int((has_left | is_beyond).sum())
+            given, is_beyond = 0 * given, np.zeros(len(is_beyond), bool)
+        n, n_out = len(windows), int((has_left | is_beyond).sum())
         if n_out:
             worst = int((lags + given).argmax())
             n_lagged = self.n_outputs_ if self.autoregressive_ else 0
@@ -187,9 +179,41 @@ class Answers(InputChecks):
                 stacklevel=outer_level(),
             )
 
+    def _outside(
+        self, windows: Any, future: Array | None
+    ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Count windows outside the range, by channel of lags and of what is given.
+
+        And which rows are outside for their lags, and for what is given.
+        """
+        frame = self.law_.frame
+        n, *shape = windows.shape
+        lags, given = torch.zeros(shape[1]), torch.zeros(shape[1])
+        has_left, is_beyond = np.zeros(n, bool), np.zeros(n, bool)
+        for rows in row_parts(n, int(np.prod(shape))):
+            left = frame.has_left(self._tensor(windows[rows])).cpu()
+            lags[: self.n_outputs_] += left.sum(0)
+            has_left[rows] = left.any(1).numpy()
+            shown = windows[rows, -1:] if future is None else future[rows]
+            if not shown.shape[2]:
+                continue
+            beyond = frame.is_beyond(self._tensor(shown)).any(1).cpu()
+            given[-shown.shape[2] :] += beyond.sum(0)
+            is_beyond[rows] = beyond.any(1).numpy()
+        return lags, given, has_left, is_beyond
+
     def _tensor(self, array: Any) -> torch.Tensor:
         array = np.array(array, dtype=np.float64)
         return torch.from_numpy(array).to(self._device)
 
     def _generator(self, random_state: Any) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(seed_from(random_state))
+
+
+def _distribution(law: Any, windows: torch.Tensor, with_gaps: bool) -> Any:
+    """Return the distribution of the next step; with gaps, over possible pasts."""
+    if not with_gaps:
+        return law.start(windows).predict()
+    # The same pasts for all rows, so that a batch does not show.
+    pasts = law.complete(windows, N_PASTS, None)
+    return Merged(law.start(pasts).predict(), N_PASTS)

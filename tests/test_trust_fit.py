@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_info
 
 from afm_sklearn import AFMForecaster, Persistence, SlidingWindow, crps, design_matrix
 from afm_sklearn.datasets import make_linear_var
@@ -116,6 +117,7 @@ def test_fits_in_threads_equal_the_serial_one_and_leave_torch_alone(recording):
     X, y = recording
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
+    threads = [part["num_threads"] for part in threadpool_info()]
     try:
         serial = _quick(base="learned").fit(X, y)
         generator = torch.get_rng_state()
@@ -123,6 +125,7 @@ def test_fits_in_threads_equal_the_serial_one_and_leave_torch_alone(recording):
             models = [_quick(base="learned") for _ in range(4)]
             models = list(pool.map(lambda model: model.fit(X, y), models))
         assert torch.get_num_threads() == 2
+        assert [part["num_threads"] for part in threadpool_info()] == threads
         assert torch.equal(generator, torch.get_rng_state())
         for model in models:
             np.testing.assert_array_equal(_draws(model, X), _draws(serial, X))

@@ -61,7 +61,7 @@ def fit_law(
     """
     batch = 256 if settings.batch_size == "auto" else settings.batch_size
     work = batch * windows.shape[1] * windows.shape[2] * settings.hidden_dim
-    with threads_for(work), torch.inference_mode(False), torch.enable_grad():
+    with threads_for(work, blas=True), torch.inference_mode(False), torch.enable_grad():
         data = TrainingData(windows, y, settings, watch)
         return _fit(data, _networks_of(previous))
 

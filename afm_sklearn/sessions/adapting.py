@@ -49,7 +49,11 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     second, source = None, None
     if core is not None and can_share(data):
         _check_stimulus(core, data)
-        with threads_for(1), torch.inference_mode(False), torch.enable_grad():
+        with (
+            threads_for(1, blas=True),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
             second = fit_to_core(data, core.to(data.device)).law()
             source = "core"
     elif _law_of(forecaster, alone) is not None:

@@ -60,7 +60,7 @@ def fit_sessions(
     datas = [data for data in datas if can_share(data)]
     if len(datas) < 2:
         return forecasters, None
-    with threads_for(1), torch.inference_mode(False), torch.enable_grad():
+    with threads_for(1, blas=True), torch.inference_mode(False), torch.enable_grad():
         return forecasters, train_core(datas).cpu()
 
 
