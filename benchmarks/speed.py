@@ -1,9 +1,9 @@
 """Time, memory and start of the package, each beside what was asked of it.
 
-Run ``python benchmarks/speed.py``: about ten minutes on two cores. ``--only 3`` runs
+Run ``python benchmarks/speed.py``: a quarter of an hour on two cores. ``--only 3`` runs
 one group: 1 training loop, 2 time to an answer, 3 trajectories, 4 one closed-loop step,
-5 memory, 6 scaling, 7 start, 8 search. Figures go to ``benchmarks/results/speed.json``,
-where those of groups that were not run are kept.
+5 memory, 6 scaling, 7 start, 8 search, 9 answers, 10 a shared machine. Figures go to
+``benchmarks/results/speed.json``, where those of groups that were not run are kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from speed_answers import answers, shared_machine
 from speed_bar import Bar
 from speed_fit import search, time_to_answer, training_loop
 from speed_memory import memory, start
@@ -37,6 +38,8 @@ GROUPS: dict[int, Callable[[], Iterator[Bar]]] = {
     6: partial(scaling, RESULTS),
     7: start,
     8: search,
+    9: answers,
+    10: shared_machine,
 }
 
 
@@ -66,7 +69,7 @@ def main() -> None:
             print(bar, flush=True)
             bars.append(bar.as_dict())
         groups[str(number)] = {"setting": setting, "bars": bars}
-        ordered = dict(sorted(groups.items()))
+        ordered = dict(sorted(groups.items(), key=lambda item: int(item[0])))
         path.write_text(json.dumps({"groups": ordered}, indent=1) + "\n")
     if not torch.cuda.is_available():
         for name in ON_GPU:

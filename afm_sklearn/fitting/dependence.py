@@ -30,7 +30,7 @@ STEP_ROWS, STEP_DRAWS = 64, 64
 STEP_TOLERANCE = 0.015  # of the spread, that more solver steps may move a draw
 POINT_ROWS = 24
 POINTS, MANY_POINTS = (8, 16, 32, 64, 128), 512
-POINT_TOLERANCE = 0.004  # of the spread, that more points may move means by (rms)
+POINT_TOLERANCE = 0.015  # of the spread, that more points may move the mean
 
 
 class FlowLoss(Trainable):
@@ -141,7 +141,7 @@ def mean_points(data: TrainingData, law: StepLaw) -> int:
     gain = p.gains(MANY_POINTS) / p.family().variance.sqrt()[:, None]
     for n_points in POINTS[:-1]:
         error = gain[:, :n_points].mean(1) - gain.mean(1)
-        if float(error.square().mean().sqrt()) <= POINT_TOLERANCE:
+        if bool((error.square().mean(0).sqrt() <= POINT_TOLERANCE).all()):
             return n_points
     return POINTS[-1]
 
