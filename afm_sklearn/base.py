@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from .answers import Answers, Draw
-from .checks import check_integer, seed_from
+from .checks import LEVELS, check_integer, check_levels, seed_from
 from .data.reference import reference_rows
 from .inputs import without_artefacts
 from .law.rollout import rollout
@@ -108,7 +108,9 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         """
         return self._shape(self._expected(X))
 
-    def predict_quantiles(self, X: Any, alpha: Any = (0.1, 0.5, 0.9)) -> Array:
+    def predict_quantiles(
+        self, X: Any, alpha: Any = LEVELS, *, quantiles: Any = None
+    ) -> Array:
         """Quantiles of each channel; deterministic, the same for a row in any batch.
 
         Parameters
@@ -117,17 +119,19 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
             As in `fit`.
         alpha : float or sequence of float
             Levels, strictly between 0 and 1.
+        quantiles : float or sequence of float, optional
+            Another name of `alpha`, as scikit-learn's own ensembles have it.
 
         Returns
         -------
         ndarray of shape (n, n_alpha, d) or (n, n_alpha)
+
+        Raises
+        ------
+        ValueError
+            If a level is not strictly between 0 and 1, or both names are given.
         """
-        try:
-            levels = np.atleast_1d(np.asarray(alpha, dtype=float))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"alpha must hold numbers, got {alpha!r}") from error
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
+        levels = check_levels(alpha, quantiles)
         at = torch.from_numpy(levels).to(self._device)
         return self._shape(self._answer(X, len(levels), lambda p: p.quantile(at)))
 

@@ -16,6 +16,7 @@ from .compute import row_parts
 Array = NDArray[Any]
 
 LARGEST = 1e150  # squares of larger numbers are infinite
+LEVELS = (0.1, 0.5, 0.9)  # of quantiles, where none are given
 
 
 def check_finite(
@@ -43,6 +44,22 @@ def check_integer(name: str, value: Any, *, at_least: int = 1) -> None:
     """Refuse what is not an integer of at least `at_least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < at_least:
         raise ValueError(f"{name} must be an integer >= {at_least}, got {value!r}")
+
+
+def check_levels(alpha: Any, quantiles: Any = None) -> Array:
+    """Return levels strictly between 0 and 1, given by either of their names."""
+    name, given = ("alpha", alpha) if quantiles is None else ("quantiles", quantiles)
+    if quantiles is not None and alpha is not LEVELS:
+        raise ValueError(
+            f"alpha and quantiles name the same levels, got {alpha} and {quantiles}"
+        )
+    try:
+        levels = np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers, got {given!r}") from error
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"{name} must lie strictly between 0 and 1, got {given}")
+    return levels
 
 
 def seed_from(random_state: Any) -> int:

@@ -20,7 +20,7 @@ def lines(data, quick):
 
 def linear_quadratic(quick):
     """Share of the possible gain that is missed on a linear Gaussian law."""
-    data = make_linear_var(n_steps=2000, n_channels=4, n_stimuli=2, random_state=0)
+    data = make_linear_var(n_times=2000, n_channels=4, n_stimuli=2, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     windows = np.asarray(SlidingWindow(data.oracle.law.order).fit_transform(X))
     models = {
@@ -91,7 +91,7 @@ def mean_path(model, window, stimulus):
 
 def spiking(quick):
     """What plans are worth in the simulator, beside those of the true law."""
-    data = make_spiking_population(n_steps=2500, n_neurons=10, random_state=0)
+    data = make_spiking_population(n_times=2500, n_neurons=10, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     windows = np.asarray(SlidingWindow(5).fit_transform(X))
     model = AFMForecaster(random_state=0).fit(windows, data.activity)

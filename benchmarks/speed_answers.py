@@ -21,7 +21,7 @@ import sys, time
 import numpy as np
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 from afm_sklearn.datasets import make_linear_var
-y = make_linear_var(n_steps={n}, n_channels={d}, random_state=0).activity
+y = make_linear_var(n_times={n}, n_channels={d}, random_state=0).activity
 X = SlidingWindow({length}).fit_transform(design_matrix(y))
 for _ in range(2):
     start = time.perf_counter()
@@ -37,7 +37,7 @@ for ask in (draw, lambda: model.predict(X)):
 
 def answers() -> Iterator[Bar]:
     """Means beside draws of the same rows; draws of an easy and of a hard law."""
-    wells = make_double_well(n_steps=2000, n_channels=20, random_state=0).activity
+    wells = make_double_well(n_times=2000, n_channels=20, random_state=0).activity
     cases = {
         "pool": (_windows(make_linear_var(2000, 75, random_state=0).activity), {}),
         "pool of a nonlinear system": (_windows(wells), {}),
@@ -61,7 +61,7 @@ def answers() -> Iterator[Bar]:
     for activity in (
         make_linear_var(1500, 120, random_state=0).activity,
         make_sparse_events(
-            n_steps=1500, n_neurons=120, amplitudes=True, random_state=0
+            n_times=1500, n_neurons=120, amplitudes=True, random_state=0
         ).activity,
     ):
         X, y = _windows(activity)

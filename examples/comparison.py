@@ -33,7 +33,7 @@ SYSTEMS = {
 
 def main():
     for name, make in SYSTEMS.items():
-        data = make(n_steps=4000, random_state=0)
+        data = make(n_times=4000, random_state=0)
         X = design_matrix(data.activity, data.stimulus, data.runs)
         forecasters = {
             "oracle": data.oracle,

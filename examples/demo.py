@@ -46,7 +46,7 @@ def score_table(models, windows, y):
 
 
 def main():
-    data = make_spiking_population(n_steps=N_TRAIN + 1000, random_state=0)
+    data = make_spiking_population(n_times=N_TRAIN + 1000, random_state=0)
     X, y = design_matrix(data.activity, data.stimulus, data.runs), data.activity
     train, test = slice(0, N_TRAIN), slice(N_TRAIN, None)
 

@@ -88,7 +88,7 @@ def chronos_quantiles(history, horizon, stimulus):
 
 
 def main():
-    data = make_lorenz(n_steps=2000, random_state=0)
+    data = make_lorenz(n_times=2000, random_state=0)
     X = design_matrix(data.activity)
     forecasters = {
         "AFM": AFMForecaster(window_length=WINDOW, max_epochs=20, random_state=0),

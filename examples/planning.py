@@ -29,7 +29,7 @@ HORIZON, NEURON, NOW = 8, 2, 1500
 
 
 def main():
-    data = make_spiking_population(n_steps=2000, n_neurons=8, random_state=0)
+    data = make_spiking_population(n_times=2000, n_neurons=8, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     windows = np.asarray(SlidingWindow(5).fit_transform(X))
     model = AFMForecaster(random_state=0).fit(windows, data.activity)

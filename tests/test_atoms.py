@@ -93,7 +93,7 @@ def test_settling_keeps_the_gradient():
 @pytest.fixture(scope="module")
 def events():
     data = make_sparse_events(
-        n_steps=2500, n_neurons=6, mean_rate=0.1, amplitudes=True, random_state=0
+        n_times=2500, n_neurons=6, mean_rate=0.1, amplitudes=True, random_state=0
     )
     X = SlidingWindow(3).fit_transform(design_matrix(data.activity, data.stimulus))
     return np.asarray(X), data.activity
@@ -129,7 +129,7 @@ def _ahead(X, horizon):
 
 
 def test_rounded_values_are_forecast_no_worse_than_those_they_come_from():
-    data = make_linear_var(n_steps=1500, n_channels=2, n_stimuli=1, random_state=0)
+    data = make_linear_var(n_times=1500, n_channels=2, n_stimuli=1, random_state=0)
     scores = []
     for y in (data.activity, np.round(data.activity)):
         X = design_matrix(y, data.stimulus)

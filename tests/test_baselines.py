@@ -60,7 +60,7 @@ def _windows(data, length=2):
 @pytest.fixture(scope="module")
 def recording():
     data = make_linear_var(
-        n_steps=100, n_channels=3, n_stimuli=2, n_runs=6, random_state=0
+        n_times=100, n_channels=3, n_stimuli=2, n_runs=6, random_state=0
     )
     return _windows(data), data.activity
 
@@ -137,7 +137,7 @@ def test_quantiles_are_those_of_the_draws(recording, model):
 )
 def test_a_search_over_the_regressor_is_scored_in_a_pipeline(scoring):
     data = make_linear_var(
-        n_steps=60, n_channels=3, n_stimuli=1, n_runs=6, random_state=0
+        n_times=60, n_channels=3, n_stimuli=1, n_runs=6, random_state=0
     )
     X = design_matrix(data.activity, data.stimulus, data.runs)
     pipe = make_pipeline(SlidingWindow(2, run_column=-1), ResidualForecaster(Ridge()))
@@ -152,7 +152,7 @@ def test_a_search_over_the_regressor_is_scored_in_a_pipeline(scoring):
 
 
 def test_ridge_is_near_the_oracle_and_calibrated_on_the_linear_system():
-    data = make_linear_var(n_steps=3000, random_state=0)
+    data = make_linear_var(n_times=3000, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     y, past, new = data.activity, slice(0, 2400), slice(2400, None)
     model = ResidualForecaster(RidgeCV(np.logspace(-2, 4, 7))).fit(X[past], y[past])
@@ -166,7 +166,7 @@ def test_ridge_is_near_the_oracle_and_calibrated_on_the_linear_system():
 
 def test_least_squares_on_a_window_is_the_true_varx():
     data = make_linear_var(
-        n_steps=3000, n_channels=3, n_stimuli=1, order=2, n_runs=4, random_state=1
+        n_times=3000, n_channels=3, n_stimuli=1, order=2, n_runs=4, random_state=1
     )
     X = _windows(data)
     model = ResidualForecaster(LinearRegression()).fit(X, data.activity)
@@ -277,7 +277,7 @@ def test_a_lost_sample_is_no_reason_to_hold_out_most_of_the_rows():
 
 
 def test_rows_without_a_past_do_not_widen_the_law():
-    data = make_linear_var(n_steps=30, n_runs=60, random_state=0)
+    data = make_linear_var(n_times=30, n_runs=60, random_state=0)
     model = ResidualForecaster(LinearRegression())
     model.fit(_windows(data, 1), data.activity)
     spread = np.sqrt(np.diag(model.covariance_))
@@ -296,7 +296,7 @@ def test_bootstrap_draws_whole_residual_rows(recording):
 
 
 def test_bootstrap_quantiles_of_a_fixed_forecast_of_counts_are_counts():
-    data = make_spiking_population(n_steps=300, n_neurons=4, random_state=0)
+    data = make_spiking_population(n_times=300, n_neurons=4, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = ResidualForecaster(KNeighborsRegressor(1), "bootstrap")
     model.fit(X, data.activity)
@@ -510,7 +510,7 @@ def test_persistence_refuses_what_cannot_persist(recording):
 
 
 def test_climatology_draws_whole_rows_of_the_past():
-    data = make_spiking_population(n_steps=200, n_neurons=3, random_state=0)
+    data = make_spiking_population(n_times=200, n_neurons=3, random_state=0)
     y = data.activity
     model = Climatology().fit(data.stimulus, y)
     draws = model.sample(data.stimulus[:3], 5000, random_state=0)

@@ -36,7 +36,7 @@ class Recorder(LinearRegression):
 
 @pytest.fixture(scope="module")
 def system():
-    data = make_linear_var(n_steps=4000, n_channels=3, n_stimuli=2, random_state=0)
+    data = make_linear_var(n_times=4000, n_channels=3, n_stimuli=2, random_state=0)
     return data, design_matrix(data.activity, data.stimulus)
 
 

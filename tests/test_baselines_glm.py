@@ -39,7 +39,7 @@ REAL_TARGETS = dict.fromkeys(
 
 @pytest.fixture(scope="module")
 def system():
-    data = make_spiking_population(n_steps=4000, n_neurons=10, random_state=0)
+    data = make_spiking_population(n_times=4000, n_neurons=10, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     return data, SlidingWindow(3).fit_transform(X)
 

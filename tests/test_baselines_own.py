@@ -12,7 +12,7 @@ from afm_sklearn.datasets import make_linear_var
 @pytest.fixture(scope="module")
 def recording():
     data = make_linear_var(
-        n_steps=100, n_channels=3, n_stimuli=2, n_runs=6, random_state=0
+        n_times=100, n_channels=3, n_stimuli=2, n_runs=6, random_state=0
     )
     X = design_matrix(data.activity, data.stimulus, data.runs)
     return SlidingWindow(2, run_column=-1).fit_transform(X), data.activity

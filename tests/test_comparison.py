@@ -247,7 +247,7 @@ def test_global_generator_and_estimators_are_untouched(data, models):
 
 
 def test_nothing_beats_the_oracle():
-    world = make_linear_var(n_steps=400, n_channels=2, random_state=0)
+    world = make_linear_var(n_times=400, n_channels=2, random_state=0)
     X, y = design_matrix(world.activity, world.stimulus), world.activity
     order = world.oracle.law.order
     result = compare(

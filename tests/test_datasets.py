@@ -59,7 +59,7 @@ def known_rows(data, length=None):
 
 
 def test_shapes(make):
-    data = make(n_steps=30, n_runs=3, random_state=0)
+    data = make(n_times=30, n_runs=3, random_state=0)
     assert data.activity.shape == (90, data.oracle.law.n_outputs)
     assert np.array_equal(data.runs, np.repeat([0, 1, 2], 30))
     s = data.oracle.law.n_stimuli
@@ -78,7 +78,7 @@ def test_same_seed_same_data(make):
 def test_global_generators_untouched(make):
     before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     for seed in (None, 0):
-        data = make(n_steps=5, random_state=seed)
+        data = make(n_times=5, random_state=seed)
         X, _ = known_rows(data)
         data.oracle.predict(X)
         data.oracle.sample(X, 3, random_state=seed)
@@ -88,7 +88,7 @@ def test_global_generators_untouched(make):
 
 
 def test_runs_are_independent_and_stationary(make):
-    data = make(n_steps=30, n_runs=400, random_state=0)
+    data = make(n_times=30, n_runs=400, random_state=0)
     runs = data.activity.reshape(400, 30, -1)
     early, late = runs[:, 0], runs[:, -1]
     spread = np.hypot(early.std(0), late.std(0)) / 20
@@ -102,7 +102,7 @@ def test_runs_are_independent_and_stationary(make):
 
 
 def test_oracle_methods(make):
-    data = make(n_steps=12, random_state=0)
+    data = make(n_times=12, random_state=0)
     d, oracle = data.activity.shape[1], data.oracle
     X, y = known_rows(data, length=3)
     n = len(X)
@@ -118,7 +118,7 @@ def test_oracle_methods(make):
 
 
 def test_oracle_survives_copies(make):
-    data = make(n_steps=10, random_state=0)
+    data = make(n_times=10, random_state=0)
     X, _ = known_rows(data)
     expected = data.oracle.sample(X, 5, random_state=1)
     for duplicate in (clone, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))):
@@ -127,14 +127,14 @@ def test_oracle_survives_copies(make):
 
 
 def test_predict_does_not_depend_on_company(make):
-    data = make(n_steps=20, random_state=0)
+    data = make(n_times=20, random_state=0)
     X, _ = known_rows(data)
     for rows in (slice(None, None, -1), slice(4, 5)):
         assert np.allclose(data.oracle.predict(X[rows]), data.oracle.predict(X)[rows])
 
 
 def test_oracle_does_not_look_ahead(make):
-    data = make(n_steps=20, random_state=0)
+    data = make(n_times=20, random_state=0)
     X, _ = known_rows(data)
     changed = X.copy()
     changed[10:] = X[: len(X) - 10][::-1]
@@ -143,7 +143,7 @@ def test_oracle_does_not_look_ahead(make):
 
 
 def test_unknown_rows_are_nan(make):
-    data = make(n_steps=6, n_runs=2, random_state=0)
+    data = make(n_times=6, n_runs=2, random_state=0)
     X = windows(data)
     starts = np.tile(np.arange(6) < data.oracle.law.order, 2)
     trajectories = data.oracle.sample_trajectories(X, 1, n_samples=3)
@@ -154,7 +154,7 @@ def test_unknown_rows_are_nan(make):
 
 
 def test_data_are_uniform_under_the_oracle(make):
-    data = make(n_steps=1500, random_state=1)
+    data = make(n_times=1500, random_state=1)
     X, y = known_rows(data)
     samples = data.oracle.sample(X, 99, random_state=2)
     below = (samples < y[:, None]).sum(axis=1)
@@ -166,7 +166,7 @@ def test_data_are_uniform_under_the_oracle(make):
 
 
 def test_predict_is_the_mean_of_the_draws(make):
-    data = make(n_steps=20, random_state=0)
+    data = make(n_times=20, random_state=0)
     X, _ = known_rows(data)
     samples = data.oracle.sample(X, 10_000, random_state=1)
     error = np.abs(data.oracle.predict(X) - samples.mean(axis=1))
@@ -179,7 +179,7 @@ def test_predict_is_the_mean_of_the_draws(make):
 
 
 def test_oracle_errors():
-    data = make_linear_var(n_steps=10, order=3, random_state=0)
+    data = make_linear_var(n_times=10, order=3, random_state=0)
     oracle, X = data.oracle, windows(data, length=3)[4:]
     wrong = np.zeros((6, 3, 2))
     for message, call in {
@@ -193,13 +193,13 @@ def test_oracle_errors():
     }.items():
         with pytest.raises(ValueError, match=message):
             call()
-    assert not hasattr(make_lorenz(n_steps=1).oracle, "log_prob")
+    assert not hasattr(make_lorenz(n_times=1).oracle, "log_prob")
 
 
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
-        ("var", {"n_steps": 0}),
+        ("var", {"n_times": 0}),
         ("var", {"order": 0}),
         ("var", {"n_stimuli": -1}),
         ("var", {"spectral_radius": 1.0}),
@@ -213,7 +213,7 @@ def test_oracle_errors():
         ("calcium", {"noise": 0.0}),
         ("calcium", {"tuning": -1.0}),
         ("calcium", {"coupling": 1.0}),
-        ("overlapping", {"n_steps": 0}),
+        ("overlapping", {"n_times": 0}),
         ("overlapping", {"bin_length": 0.5}),
         ("overlapping", {"mean_count": 11.0}),
         ("overlapping", {"tuning": -1.0}),
@@ -238,3 +238,13 @@ def test_maker_errors(name, bad):
     (argument,) = bad
     with pytest.raises((TypeError, ValueError), match=argument):
         MAKERS[name](**bad)
+
+
+def test_the_old_name_of_the_time_steps_still_works_and_warns():
+    with pytest.warns(FutureWarning, match="n_steps of make_lorenz is called n_times"):
+        data = make_lorenz(n_steps=20, random_state=0)
+    np.testing.assert_array_equal(
+        data.activity, make_lorenz(n_times=20, random_state=0).activity
+    )
+    with pytest.raises(TypeError, match="both n_times and n_steps"):
+        make_lorenz(20, n_steps=20)

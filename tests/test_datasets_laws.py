@@ -28,7 +28,7 @@ def companion(law):
 
 @pytest.mark.parametrize("order", [1, 3])
 def test_var_samples_have_the_closed_form_law(order):
-    data = make_linear_var(n_steps=8, n_channels=4, order=order, random_state=0)
+    data = make_linear_var(n_times=8, n_channels=4, order=order, random_state=0)
     law, m = data.oracle.law, 40_000
     history, stimulus = data.activity[5 - order : 5], data.stimulus[5]
     mean = law.stimulus_weights @ stimulus
@@ -47,7 +47,7 @@ def test_var_samples_have_the_closed_form_law(order):
 
 
 def test_var_trajectories_have_the_closed_form_law():
-    data = make_linear_var(n_steps=8, n_channels=3, order=3, random_state=0)
+    data = make_linear_var(n_times=8, n_channels=3, order=3, random_state=0)
     law, m = data.oracle.law, 40_000
     stimulus = np.random.default_rng(0).standard_normal((1, 5, 2))
     X = windows(data, length=5)[5:6]
@@ -78,13 +78,13 @@ def test_var_needs_all_its_lags(seed):
 
 
 def test_var_without_stimulus():
-    data = make_linear_var(n_steps=10, n_stimuli=0, random_state=0)
+    data = make_linear_var(n_times=10, n_stimuli=0, random_state=0)
     paths = data.oracle.sample_trajectories(windows(data)[1:], 3, n_samples=2)
     assert paths.shape == (9, 2, 3, 8)
 
 
 def test_double_well_is_bimodal_at_the_barrier():
-    oracle = make_double_well(n_steps=1, random_state=0).oracle
+    oracle = make_double_well(n_times=1, random_state=0).oracle
     draws = oracle.sample(np.zeros((1, 5)), 4000, random_state=0)[0]
     assert np.allclose((draws > 0).mean(axis=0), 0.5, atol=0.04)
     # Bins of equal width: the density at the barrier is far below the wells'.
@@ -94,7 +94,7 @@ def test_double_well_is_bimodal_at_the_barrier():
 
 
 def test_spiking_counts_follow_the_rate():
-    data = make_spiking_population(n_steps=4000, random_state=0)
+    data = make_spiking_population(n_times=4000, random_state=0)
     X, counts = windows(data)[1:], data.activity[1:]
     rate = data.oracle.predict(X)
     assert 0.2 < counts.mean() < 0.45
@@ -109,7 +109,7 @@ def test_spiking_counts_follow_the_rate():
 
 
 def test_spiking_neurons_are_refractory():
-    data = make_spiking_population(n_steps=3, refractoriness=1.5, random_state=0)
+    data = make_spiking_population(n_times=3, refractoriness=1.5, random_state=0)
     quiet = np.r_[np.zeros(30), 0.0, 1.0, 0.0]
     spiked = quiet.copy()
     spiked[0] = 1

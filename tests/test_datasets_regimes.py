@@ -82,7 +82,7 @@ def test_calcium_decays_when_silent():
 
 
 def test_calcium_has_the_level_of_its_rates():
-    data = make_calcium(n_steps=100, n_runs=200, coupling=0, random_state=0)
+    data = make_calcium(n_times=100, n_runs=200, coupling=0, random_state=0)
     law = data.oracle.law
     rate = law.rate * np.exp(0.5 * 0.6**2)
     level = law.amplitude * rate / (0.1 * 0.7)
@@ -265,7 +265,7 @@ def test_oscillator_is_nearly_deterministic_from_two_steps(seed):
 
 
 def test_oscillator_loses_its_phase():
-    data = make_oscillator(n_steps=6000, random_state=0)
+    data = make_oscillator(n_times=6000, random_state=0)
     X, y = known_rows(data)
     origins, horizon = np.arange(0, len(X) - 200, 20), 200
     paths = data.oracle.sample_trajectories(
@@ -281,7 +281,7 @@ def test_oscillator_loses_its_phase():
 def test_oscillator_has_its_rhythms():
     periods = (30.0, 12.0)
     law = make_oscillator(
-        n_steps=1, n_channels=4, periods=periods, spectral_radius=0.99, random_state=0
+        n_times=1, n_channels=4, periods=periods, spectral_radius=0.99, random_state=0
     ).oracle.law
     first, second = law.lag_weights
     dynamics = np.block([[first, second], [np.eye(4), np.zeros((4, 4))]])
@@ -293,6 +293,6 @@ def test_oscillator_has_its_rhythms():
 
 
 def test_oscillator_has_sources_of_the_stated_variance():
-    data = make_oscillator(n_steps=20, n_runs=500, n_channels=5, random_state=0)
+    data = make_oscillator(n_times=20, n_runs=500, n_channels=5, random_state=0)
     variances = np.linalg.eigvalsh(np.cov(data.activity.T))
     assert np.allclose(variances, [0.01, 0.01, 1, 1, 1], rtol=0.2)

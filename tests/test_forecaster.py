@@ -26,7 +26,7 @@ def _quick(**kwargs):
 
 @pytest.fixture(scope="module")
 def recording():
-    data = make_linear_var(n_steps=400, n_channels=3, n_stimuli=2, random_state=0)
+    data = make_linear_var(n_times=400, n_channels=3, n_stimuli=2, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     return SlidingWindow(4).fit_transform(X), data.activity
 
@@ -102,7 +102,7 @@ def test_pickle_keeps_the_forecasts(recording):
 
 
 def test_a_scaler_in_front_of_the_window_does_not_change_trajectories(recording):
-    data = make_linear_var(n_steps=400, n_channels=3, n_stimuli=0, random_state=0)
+    data = make_linear_var(n_times=400, n_channels=3, n_stimuli=0, random_state=0)
     X, y = design_matrix(data.activity), data.activity * [1, 100, 0.01] + [0, 5, -3]
     X = design_matrix(y)
     plain = make_pipeline(SlidingWindow(3), _quick(base="linear"))
@@ -134,7 +134,7 @@ def test_a_channel_that_was_never_observed_does_not_stop_the_others():
 
 
 def test_log_prob_of_the_linear_system_is_near_the_true_density(recording):
-    data = make_linear_var(n_steps=1500, n_channels=2, n_stimuli=1, random_state=1)
+    data = make_linear_var(n_times=1500, n_channels=2, n_stimuli=1, random_state=1)
     X = design_matrix(data.activity, data.stimulus)
     model = _quick(max_epochs=20).fit(X[:1000], data.activity[:1000])
     ours = model.log_prob(X[1000:], data.activity[1000:])
@@ -144,7 +144,7 @@ def test_log_prob_of_the_linear_system_is_near_the_true_density(recording):
 
 @pytest.mark.slow
 def test_defaults_are_near_the_oracle_on_the_linear_system():
-    data = make_linear_var(n_steps=3000, random_state=0)
+    data = make_linear_var(n_times=3000, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     y, X = data.activity, SlidingWindow(5).fit_transform(X)
     model = AFMForecaster(random_state=0).fit(X[:2400], y[:2400])
@@ -158,7 +158,7 @@ def test_defaults_are_near_the_oracle_on_the_linear_system():
 @pytest.mark.slow
 def test_search_finds_the_memory_of_the_system_whatever_the_workers():
     data = make_linear_var(
-        n_steps=150, n_channels=3, n_stimuli=1, order=3, n_runs=6, random_state=0
+        n_times=150, n_channels=3, n_stimuli=1, order=3, n_runs=6, random_state=0
     )
     X = design_matrix(data.activity, data.stimulus, data.runs)
     results = []

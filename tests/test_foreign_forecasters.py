@@ -85,7 +85,7 @@ def var_draws(law, history, horizon, n_samples, stimulus, seed):
 
 @pytest.fixture(scope="module")
 def system():
-    data = make_linear_var(n_steps=3000, n_channels=3, n_stimuli=2, random_state=0)
+    data = make_linear_var(n_times=3000, n_channels=3, n_stimuli=2, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     return data, np.asarray(SlidingWindow(2).fit_transform(X))
 

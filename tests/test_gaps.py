@@ -144,7 +144,7 @@ def test_draws_rest_where_a_channel_rests_and_leap_as_it_leaps():
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_no_row_needs_to_be_complete(share):
     """Trajectories of eight steps without a gap no longer exist here."""
-    data = make_linear_var(n_steps=700, n_channels=8, random_state=0)
+    data = make_linear_var(n_times=700, n_channels=8, random_state=0)
     rng = np.random.default_rng(0)
     y = np.where(rng.random(data.activity.shape) < share, NAN, data.activity)
     X = design_matrix(y, data.stimulus)

@@ -85,7 +85,7 @@ def test_the_smoother_is_that_of_dense_gaussian_conditioning(law):
     ],
 )
 def test_on_a_linear_law_it_is_the_kalman_smoother_of_the_truth(model):
-    data = make_linear_var(n_steps=4000, n_channels=3, n_stimuli=1, random_state=0)
+    data = make_linear_var(n_times=4000, n_channels=3, n_stimuli=1, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model.fit(X, data.activity)
     y = data.activity[:300].copy()
@@ -112,7 +112,7 @@ def test_on_a_linear_law_it_is_the_kalman_smoother_of_the_truth(model):
 
 
 def test_the_surrogate_of_a_linear_law_is_that_law():
-    data = make_linear_var(n_steps=2000, n_channels=3, n_stimuli=1, random_state=0)
+    data = make_linear_var(n_times=2000, n_channels=3, n_stimuli=1, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = ResidualForecaster(LinearRegression(), window_length=2)
     model.fit(X, data.activity)
@@ -128,7 +128,7 @@ def test_the_surrogate_of_a_linear_law_is_that_law():
 @pytest.fixture(scope="module")
 def recording():
     return make_linear_var(
-        n_steps=1200, n_channels=4, n_stimuli=1, n_runs=4, random_state=0
+        n_times=1200, n_channels=4, n_stimuli=1, n_runs=4, random_state=0
     )
 
 
@@ -185,7 +185,7 @@ def test_it_beats_interpolation_on_a_linear_system(recording):
 
 
 def test_counts_are_imputed_as_counts():
-    data = make_spiking_population(n_steps=800, n_neurons=4, random_state=0)
+    data = make_spiking_population(n_times=800, n_neurons=4, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = AFMForecaster(window_length=2, family="counts", max_epochs=2)
     model.set_params(random_state=0).fit(X, data.activity)

@@ -26,7 +26,7 @@ HORIZON = 5
 
 @pytest.fixture(scope="module")
 def linear():
-    data = make_linear_var(n_steps=1500, n_channels=3, n_stimuli=2, random_state=0)
+    data = make_linear_var(n_times=1500, n_channels=3, n_stimuli=2, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = AFMForecaster(base="linear", random_state=0, max_epochs=1)
     windows = SlidingWindow(data.oracle.law.order).fit_transform(X)
@@ -167,7 +167,7 @@ def test_objectives_are_the_same_for_arrays_and_tensors():
 
 
 def test_a_whole_pool_of_counts_is_planned_without_gradients():
-    data = make_spiking_population(n_steps=600, n_neurons=4, random_state=0)
+    data = make_spiking_population(n_times=600, n_neurons=4, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = AFMForecaster(window_length=3, max_epochs=2, random_state=0)
     model.fit(X, data.activity)
@@ -186,7 +186,7 @@ def test_a_whole_pool_of_counts_is_planned_without_gradients():
 
 @pytest.mark.slow
 def test_a_planner_of_a_fitted_law_nears_the_one_that_knows_the_true_law():
-    data = make_spiking_population(n_steps=2500, n_neurons=8, random_state=0)
+    data = make_spiking_population(n_times=2500, n_neurons=8, random_state=0)
     X = design_matrix(data.activity, data.stimulus)
     model = AFMForecaster(window_length=5, random_state=0).fit(X, data.activity)
     goal = RaiseChannel(0, rest=data.activity.mean(0), price=0.1)

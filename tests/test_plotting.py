@@ -40,7 +40,7 @@ def close_figures():
 @pytest.fixture(scope="module")
 def world():
     """A Pipeline around the true law, its X with run labels, and y."""
-    data = make_double_well(n_steps=40, n_channels=2, n_runs=3, random_state=0)
+    data = make_double_well(n_times=40, n_channels=2, n_runs=3, random_state=0)
     X = design_matrix(data.activity, runs=data.runs)
     model = make_pipeline(SlidingWindow(1, run_column=-1), data.oracle)
     return model.fit(X, data.activity), X, data.activity

@@ -89,7 +89,7 @@ def test_joined_pools_share_both_weights():
 
 
 def test_selection_has_weights_for_the_next_step_and_for_those_after_it():
-    data = make_double_well(n_steps=1500, n_channels=3, random_state=0)
+    data = make_double_well(n_times=1500, n_channels=3, random_state=0)
     X = SlidingWindow(5).fit_transform(design_matrix(data.activity))
     model = AFMForecaster(max_epochs=5, hidden_dim=32, random_state=0)
     model.fit(X, data.activity)

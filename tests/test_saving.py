@@ -20,13 +20,13 @@ from afm_sklearn.saving.container import read, write
 
 @pytest.fixture(scope="module")
 def real():
-    data = make_linear_var(n_steps=400, n_channels=3, n_stimuli=1, random_state=0)
+    data = make_linear_var(n_times=400, n_channels=3, n_stimuli=1, random_state=0)
     return afm.design_matrix(data.activity, data.stimulus), data.activity
 
 
 @pytest.fixture(scope="module")
 def counts():
-    data = make_spiking_population(n_steps=400, n_neurons=3, random_state=0)
+    data = make_spiking_population(n_times=400, n_neurons=3, random_state=0)
     return afm.design_matrix(data.activity, data.stimulus), data.activity
 
 

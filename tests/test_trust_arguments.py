@@ -175,3 +175,16 @@ def test_outcomes_and_stimuli_of_another_shape_are_named(recording, fitted):
         fitted.sample_trajectories(X[:3], 4, stimulus=np.full((3, 4, 2), np.inf))
     with pytest.raises(ValueError, match="y is NaN throughout"):
         AFMForecaster(max_epochs=1).fit(X, np.full(y.shape, np.nan))
+
+
+def test_levels_of_quantiles_have_two_names():
+    y = np.random.default_rng(0).normal(size=(60, 2))
+    model = Persistence(window_length=2).fit(design_matrix(y), y)
+    X = design_matrix(y)[:5]
+    np.testing.assert_array_equal(
+        model.predict_quantiles(X, quantiles=0.3), model.predict_quantiles(X, 0.3)
+    )
+    with pytest.raises(ValueError, match="quantiles must lie strictly between 0 and 1"):
+        model.predict_quantiles(X, quantiles=[0.5, 1.0])
+    with pytest.raises(ValueError, match="alpha and quantiles name the same levels"):
+        model.predict_quantiles(X, [0.5], quantiles=[0.5])

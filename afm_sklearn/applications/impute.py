@@ -75,7 +75,7 @@ def impute(
     >>> from afm_sklearn import ResidualForecaster, design_matrix
     >>> from afm_sklearn.applications import impute
     >>> from afm_sklearn.datasets import make_linear_var
-    >>> y = make_linear_var(n_steps=300, n_channels=2, random_state=0).activity
+    >>> y = make_linear_var(n_times=300, n_channels=2, random_state=0).activity
     >>> model = ResidualForecaster(LinearRegression(), window_length=2)
     >>> _ = model.fit(design_matrix(y), y)
     >>> lost = y.copy()

@@ -125,7 +125,7 @@ def optimize_stimulus(
     >>> from afm_sklearn.applications.objectives import ReachTarget
     >>> from afm_sklearn.datasets import make_linear_var
     >>> from sklearn.linear_model import Ridge
-    >>> data = make_linear_var(n_steps=400, n_channels=2, n_stimuli=1, random_state=0)
+    >>> data = make_linear_var(n_times=400, n_channels=2, n_stimuli=1, random_state=0)
     >>> X = design_matrix(data.activity, data.stimulus)
     >>> model = ResidualForecaster(Ridge(), window_length=2).fit(X, data.activity)
     >>> plan = optimize_stimulus(

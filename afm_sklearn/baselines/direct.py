@@ -105,7 +105,7 @@ class DirectForecaster(BaseForecaster):
     >>> from afm_sklearn import SlidingWindow, design_matrix
     >>> from afm_sklearn.baselines import DirectForecaster
     >>> from afm_sklearn.datasets import make_linear_var
-    >>> data = make_linear_var(n_steps=400, n_channels=3, random_state=0)
+    >>> data = make_linear_var(n_times=400, n_channels=3, random_state=0)
     >>> X = design_matrix(data.activity, data.stimulus)
     >>> windows = SlidingWindow(2).fit_transform(X)
     >>> model = DirectForecaster(horizon=4).fit(windows, data.activity)

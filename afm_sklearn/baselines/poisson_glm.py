@@ -107,7 +107,7 @@ class PoissonGLM(BaseForecaster):
     >>> from afm_sklearn import design_matrix
     >>> from afm_sklearn.baselines import PoissonGLM
     >>> from afm_sklearn.datasets import make_spiking_population
-    >>> data = make_spiking_population(n_steps=500, n_neurons=4, random_state=0)
+    >>> data = make_spiking_population(n_times=500, n_neurons=4, random_state=0)
     >>> X = design_matrix(data.activity, data.stimulus)
     >>> model = PoissonGLM(window_length=3).fit(X, data.activity)
     >>> model.sample(X[-1:], n_samples=5).shape

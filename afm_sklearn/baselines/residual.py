@@ -125,7 +125,7 @@ class ResidualForecaster(BaseForecaster):
     >>> from afm_sklearn.baselines import ResidualForecaster
     >>> from afm_sklearn.datasets import make_linear_var
     >>> data = make_linear_var(
-    ...     n_steps=400, n_channels=4, order=2, n_runs=5, random_state=0
+    ...     n_times=400, n_channels=4, order=2, n_runs=5, random_state=0
     ... )
     >>> X = design_matrix(data.activity, data.stimulus, data.runs)
     >>> windows = SlidingWindow(2, run_column=-1).fit_transform(X)

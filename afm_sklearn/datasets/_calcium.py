@@ -10,6 +10,7 @@ from scipy.special import gammaln, xlogy
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record, smooth_series
 
 MAX_RATE = 5.0
@@ -79,8 +80,9 @@ class CalciumIndicator:
         return (self.decay + self.rise) * now - self.decay * self.rise * before
 
 
+@takes_n_steps
 def make_calcium(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_neurons: int = 20,
     n_runs: int = 1,
     *,
@@ -110,12 +112,12 @@ def make_calcium(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Frames in each run.
     n_neurons : int, default=20
         Number of neurons d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     mean_rate : float, default=0.03
         Spikes a neuron and frame on average over neurons, at most 1.
     decay : float, default=0.9
@@ -151,11 +153,11 @@ def make_calcium(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_calcium
-    >>> data = make_calcium(n_steps=50, random_state=0)
+    >>> data = make_calcium(n_times=50, random_state=0)
     >>> data.activity.shape, data.stimulus.shape
     ((50, 20), (50, 2))
     """
-    check_counts(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
+    check_counts(n_times=n_times, n_neurons=n_neurons, n_runs=n_runs)
     check_scalar(
         mean_rate,
         "mean_rate",
@@ -189,7 +191,7 @@ def make_calcium(
         noise=noise,
     )
     burn_in = int(np.ceil(10 / ((1 - decay) * (1 - coupling))))
-    shape = (n_runs, burn_in + n_steps, N_STIMULI)
+    shape = (n_runs, burn_in + n_times, N_STIMULI)
     stimulus = smooth_series(shape, 0.95, rng)
     start = np.tile(level, (n_runs, 1))
     names = [f"stimulus_{i}" for i in range(N_STIMULI)]

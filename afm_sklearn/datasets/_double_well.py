@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_scalar
 
 from ._diffusion import Diffusion
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record
 
 
@@ -31,8 +32,9 @@ class DoubleWell(Diffusion):
         return unit + self.coupling * (neighbours - unit)
 
 
+@takes_n_steps
 def make_double_well(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_channels: int = 5,
     n_runs: int = 1,
     *,
@@ -55,12 +57,12 @@ def make_double_well(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Frames in each run.
     n_channels : int, default=5
         Number of wells d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     noise : float, default=0.45
         sigma, per square root of the unit of time (relaxation into a well takes
         half a unit).
@@ -87,12 +89,12 @@ def make_double_well(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_double_well
-    >>> data = make_double_well(n_steps=50, random_state=0)
+    >>> data = make_double_well(n_times=50, random_state=0)
     >>> data.activity.shape
     (50, 5)
     """
     check_counts(
-        n_steps=n_steps, n_channels=n_channels, n_runs=n_runs, n_substeps=n_substeps
+        n_times=n_times, n_channels=n_channels, n_runs=n_runs, n_substeps=n_substeps
     )
     check_scalar(noise, "noise", Real, min_val=0)
     check_scalar(coupling, "coupling", Real, min_val=0)
@@ -110,5 +112,5 @@ def make_double_well(
     # Signs are even odds by symmetry, so a short burn-in settles the wells.
     burn_in = int(np.ceil(200 / interval))
     start = rng.choice([-1.0, 1.0], size=(n_runs, n_channels))
-    silence = np.empty((n_runs, burn_in + n_steps, 0))
+    silence = np.empty((n_runs, burn_in + n_times, 0))
     return record(law, start, silence, burn_in, rng)

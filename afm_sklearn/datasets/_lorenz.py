@@ -10,6 +10,7 @@ from sklearn.utils import Bunch, check_scalar
 
 from ._diffusion import Diffusion
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record
 
 _LINEAR = np.array([[-10.0, 28.0, 0.0], [10.0, -1.0, 0.0], [0.0, 0.0, -8.0 / 3.0]])
@@ -26,8 +27,9 @@ class Lorenz(Diffusion):
         return drift
 
 
+@takes_n_steps
 def make_lorenz(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_runs: int = 1,
     *,
     noise: float = 3.0,
@@ -48,10 +50,10 @@ def make_lorenz(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Frames in each run.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     noise : float, default=3.0
         sigma, per square root of Lorenz's unit of time.
     interval : float, default=0.1
@@ -75,11 +77,11 @@ def make_lorenz(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_lorenz
-    >>> data = make_lorenz(n_steps=50, random_state=0)
+    >>> data = make_lorenz(n_times=50, random_state=0)
     >>> data.activity.shape
     (50, 3)
     """
-    check_counts(n_steps=n_steps, n_runs=n_runs, n_substeps=n_substeps)
+    check_counts(n_times=n_times, n_runs=n_runs, n_substeps=n_substeps)
     check_scalar(noise, "noise", Real, min_val=0)
     # Euler's scheme escapes to infinity with longer steps.
     check_scalar(
@@ -94,5 +96,5 @@ def make_lorenz(
     law = Lorenz(3, noise, interval / n_substeps, n_substeps)
     burn_in = int(np.ceil(20 / interval))
     start = np.array([0.0, 0.0, 25.0]) + 5 * rng.standard_normal((n_runs, 3))
-    silence = np.empty((n_runs, burn_in + n_steps, 0))
+    silence = np.empty((n_runs, burn_in + n_times, 0))
     return record(law, start, silence, burn_in, rng)

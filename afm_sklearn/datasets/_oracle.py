@@ -42,7 +42,7 @@ class Oracle(RegressorMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> from afm_sklearn.datasets import make_linear_var
-    >>> data = make_linear_var(n_steps=100, n_channels=3, random_state=0)
+    >>> data = make_linear_var(n_times=100, n_channels=3, random_state=0)
     >>> X = np.c_[data.activity[:-1], data.stimulus[1:]]
     >>> data.oracle.sample(X, n_samples=20, random_state=0).shape
     (99, 20, 3)

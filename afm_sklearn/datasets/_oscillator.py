@@ -9,14 +9,16 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record
 from ._var import LinearVAR
 
 BACKGROUND_MEMORY = 0.95
 
 
+@takes_n_steps
 def make_oscillator(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_channels: int = 8,
     n_runs: int = 1,
     *,
@@ -40,12 +42,12 @@ def make_oscillator(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Samples in each run.
     n_channels : int, default=8
         Number of channels d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     periods : sequence of float, default=(40.0, 20.0, 10.0)
         Period P of each rhythm in samples, above 2; at most ``n_channels`` rhythms.
     spectral_radius : float, default=0.995
@@ -76,11 +78,11 @@ def make_oscillator(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_oscillator
-    >>> data = make_oscillator(n_steps=50, random_state=0)
+    >>> data = make_oscillator(n_times=50, random_state=0)
     >>> data.activity.shape
     (50, 8)
     """
-    check_counts(n_steps=n_steps, n_channels=n_channels, n_runs=n_runs)
+    check_counts(n_times=n_times, n_channels=n_channels, n_runs=n_runs)
     if np.ndim(periods) != 1 or not 1 <= len(periods) <= n_channels:
         raise ValueError(
             f"periods must be a sequence of 1 to {n_channels} periods, no more than "
@@ -118,7 +120,7 @@ def make_oscillator(
     )
     # The start is forgotten as radius**burn_in, here below 1e-4.
     burn_in = int(np.ceil(10 / (1 - spectral_radius)))
-    silence = np.empty((n_runs, burn_in + n_steps, 0))
+    silence = np.empty((n_runs, burn_in + n_times, 0))
     return record(law, np.zeros((n_runs, n_channels)), silence, burn_in, rng)
 
 

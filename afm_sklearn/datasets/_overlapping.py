@@ -10,6 +10,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record, smooth_series
 
 MAX_INFLOW = 5.0
@@ -89,8 +90,9 @@ def _log_choose(n: Array, k: int) -> Array:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
 
+@takes_n_steps
 def make_overlapping_counts(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_neurons: int = 20,
     n_runs: int = 1,
     *,
@@ -120,12 +122,12 @@ def make_overlapping_counts(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Steps in each run.
     n_neurons : int, default=20
         Number of neurons d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     mean_count : float, default=3.0
         Spikes m of a neuron in a bin, about: coupling moves it by up to a fifth.
         At most ``bin_length``.
@@ -158,11 +160,11 @@ def make_overlapping_counts(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_overlapping_counts
-    >>> data = make_overlapping_counts(n_steps=50, random_state=0)
+    >>> data = make_overlapping_counts(n_times=50, random_state=0)
     >>> data.activity.shape, data.stimulus.shape
     ((50, 20), (50, 2))
     """
-    check_counts(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
+    check_counts(n_times=n_times, n_neurons=n_neurons, n_runs=n_runs)
     check_scalar(bin_length, "bin_length", Real, min_val=1)
     check_scalar(
         mean_count,
@@ -188,7 +190,7 @@ def make_overlapping_counts(
         stimulus_weights=tuning * np.c_[np.cos(angle), np.sin(angle)],
     )
     burn_in = int(np.ceil(20 * bin_length / (1 - coupling)))
-    shape = (n_runs, burn_in + n_steps, N_STIMULI)
+    shape = (n_runs, burn_in + n_times, N_STIMULI)
     stimulus = smooth_series(shape, 0.95, rng)
     start = np.full((n_runs, n_neurons), np.round(mean_count))
     names = [f"stimulus_{i}" for i in range(N_STIMULI)]

@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record, smooth_series
 
 BURN_IN = 50
@@ -92,9 +93,10 @@ class SharedLatents:
         return shared + self.private_noise**2 * np.eye(self.n_outputs)
 
 
+@takes_n_steps
 def make_sessions(
     n_sessions: int = 8,
-    n_steps: int = 2400,
+    n_times: int = 2400,
     n_neurons: int = 60,
     n_latents: int = 6,
     n_stimuli: int = 8,
@@ -116,7 +118,7 @@ def make_sessions(
     ----------
     n_sessions : int, default=8
         Sessions that share f.
-    n_steps : int, default=2400
+    n_times : int, default=2400
         Steps of each.
     n_neurons : int, default=60
         Neurons of each, at least `n_latents`.
@@ -134,8 +136,8 @@ def make_sessions(
     Returns
     -------
     list of Bunch
-        One a session, with ``activity`` (n_steps, n_neurons), ``stimulus``
-        (n_steps, n_stimuli) or None, ``runs``, ``oracle``, the true law, and ``name``.
+        One a session, with ``activity`` (n_times, n_neurons), ``stimulus``
+        (n_times, n_stimuli) or None, ``runs``, ``oracle``, the true law, and ``name``.
 
     Examples
     --------
@@ -144,7 +146,7 @@ def make_sessions(
     >>> [(session.name, session.activity.shape) for session in sessions]
     [('session 0', (100, 60)), ('session 1', (100, 60)), ('alien 0', (100, 60))]
     """
-    check_counts(n_sessions=n_sessions, n_steps=n_steps, n_latents=n_latents)
+    check_counts(n_sessions=n_sessions, n_times=n_times, n_latents=n_latents)
     check_scalar(n_alien, "n_alien", Integral, min_val=0)
     check_scalar(n_stimuli, "n_stimuli", Integral, min_val=0)
     check_scalar(n_neurons, "n_neurons", Integral, min_val=n_latents)
@@ -162,7 +164,7 @@ def make_sessions(
         loadings = rng.normal(size=(n_latents, n_neurons)) / np.sqrt(n_latents)
         loadings *= rng.gamma(3, 1 / 3, n_neurons)
         law = SharedLatents(own, loadings, shared_noise, private_noise)
-        stimulus = smooth_series((1, BURN_IN + n_steps, n_stimuli), 0.8, rng)
+        stimulus = smooth_series((1, BURN_IN + n_times, n_stimuli), 0.8, rng)
         session = record(law, np.zeros((1, n_neurons)), stimulus, BURN_IN, rng)
         session.name = f"alien {k - n_sessions}" if is_alien else f"session {k}"
         sessions.append(session)

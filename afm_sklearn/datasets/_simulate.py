@@ -29,7 +29,7 @@ def record(
         The law of one step.
     start : ndarray of shape (n_runs, d)
         State before the first simulated step, repeated over all lags.
-    stimulus : ndarray of shape (n_runs, burn_in + n_steps, s)
+    stimulus : ndarray of shape (n_runs, burn_in + n_times, s)
         Stimulus during each simulated step; s may be 0.
     burn_in : int
         Steps simulated first and thrown away, so that runs start from the
@@ -71,9 +71,9 @@ def smooth_series(
     return lfilter([1.0], [1.0, -memory], shocks, axis=1)
 
 
-def moving_stimulus(n_runs: int, n_steps: int, rng: np.random.Generator) -> Array:
-    """Columns cos, sin and speed of a walk on a circle, (n_runs, n_steps, 3)."""
-    speed = smooth_series((n_runs, n_steps), 0.98, rng)
+def moving_stimulus(n_runs: int, n_times: int, rng: np.random.Generator) -> Array:
+    """Columns cos, sin and speed of a walk on a circle, (n_runs, n_times, 3)."""
+    speed = smooth_series((n_runs, n_times), 0.98, rng)
     start = rng.uniform(0, 2 * np.pi, (n_runs, 1))
     position = start + np.cumsum(0.1 * speed, axis=1)
     return np.stack([np.cos(position), np.sin(position), speed], axis=-1)

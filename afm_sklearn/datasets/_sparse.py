@@ -10,6 +10,7 @@ from scipy.special import gammaln, i0
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, moving_stimulus, record, smooth_series
 
 MAX_RATE = 1.0
@@ -73,8 +74,9 @@ class SparseEvents:
         return np.where(target > 0, logs + np.log(self.shape), -np.inf)
 
 
+@takes_n_steps
 def make_sparse_events(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_neurons: int = 20,
     n_runs: int = 1,
     *,
@@ -102,12 +104,12 @@ def make_sparse_events(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Time bins in each run.
     n_neurons : int, default=20
         Number of neurons d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     mean_rate : float, default=0.02
         Events a neuron and bin, about: bursts move it by some per cent. At most 0.2.
     tuning : float, default=1.5
@@ -145,11 +147,11 @@ def make_sparse_events(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_sparse_events
-    >>> data = make_sparse_events(n_steps=50, random_state=0)
+    >>> data = make_sparse_events(n_times=50, random_state=0)
     >>> data.activity.shape, data.stimulus.shape
     ((50, 20), (50, 3))
     """
-    check_counts(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
+    check_counts(n_times=n_times, n_neurons=n_neurons, n_runs=n_runs)
     check_scalar(
         mean_rate,
         "mean_rate",
@@ -178,9 +180,9 @@ def make_sparse_events(
         shape=AMPLITUDE_SHAPE if amplitudes else None,
     )
     burn_in = 100
-    position = moving_stimulus(n_runs, burn_in + n_steps, rng)[..., :2]
+    position = moving_stimulus(n_runs, burn_in + n_times, rng)[..., :2]
     memory = np.exp(-1 / drift_time)
-    slow = smooth_series((n_runs, burn_in + n_steps, 1), memory, rng)
+    slow = smooth_series((n_runs, burn_in + n_times, 1), memory, rng)
     stimulus = np.concatenate([position, slow], axis=-1)
     start = np.zeros((n_runs, n_neurons))
     return record(law, start, stimulus, burn_in, rng, ["cos", "sin", "drift"])

@@ -10,6 +10,7 @@ from scipy.special import gammaln, i0
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, moving_stimulus, record
 
 MAX_RATE = 5.0
@@ -53,8 +54,9 @@ class PoissonPopulation:
         return np.where(is_count, logs, -np.inf).sum(axis=1)
 
 
+@takes_n_steps
 def make_spiking_population(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_neurons: int = 30,
     n_runs: int = 1,
     *,
@@ -77,12 +79,12 @@ def make_spiking_population(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Time bins in each run.
     n_neurons : int, default=30
         Number of neurons d.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     mean_count : float, default=0.3
         Spikes a neuron and bin, about: coupling moves it by some per cent.
     tuning : float, default=1.5
@@ -110,11 +112,11 @@ def make_spiking_population(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_spiking_population
-    >>> data = make_spiking_population(n_steps=50, random_state=0)
+    >>> data = make_spiking_population(n_times=50, random_state=0)
     >>> data.activity.shape, data.stimulus.shape
     ((50, 30), (50, 3))
     """
-    check_counts(n_steps=n_steps, n_neurons=n_neurons, n_runs=n_runs)
+    check_counts(n_times=n_times, n_neurons=n_neurons, n_runs=n_runs)
     check_scalar(
         mean_count,
         "mean_count",
@@ -137,6 +139,6 @@ def make_spiking_population(
         ],
     )
     burn_in = 100
-    stimulus = moving_stimulus(n_runs, burn_in + n_steps, rng)
+    stimulus = moving_stimulus(n_runs, burn_in + n_times, rng)
     start = np.zeros((n_runs, n_neurons))
     return record(law, start, stimulus, burn_in, rng, ["cos", "sin", "speed"])

@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 from sklearn.utils import Bunch, check_scalar
 
 from ._law import Array, Seed, make_generator
+from ._renamed import takes_n_steps
 from ._simulate import check_counts, record, smooth_series
 
 
@@ -58,8 +59,9 @@ class LinearVAR:
         return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
 
 
+@takes_n_steps
 def make_linear_var(
-    n_steps: int = 2000,
+    n_times: int = 2000,
     n_channels: int = 8,
     n_stimuli: int = 2,
     order: int = 1,
@@ -82,7 +84,7 @@ def make_linear_var(
 
     Parameters
     ----------
-    n_steps : int, default=2000
+    n_times : int, default=2000
         Steps in each run.
     n_channels : int, default=8
         Number of channels d.
@@ -91,7 +93,7 @@ def make_linear_var(
     order : int, default=1
         Number of lags p.
     n_runs : int, default=1
-        Number of runs; T = n_steps * n_runs.
+        Number of runs; T = n_times * n_runs.
     noise : float, default=1.0
         Standard deviation of each channel's innovation, sigma.
     spectral_radius : float, default=0.9
@@ -116,11 +118,11 @@ def make_linear_var(
     Examples
     --------
     >>> from afm_sklearn.datasets import make_linear_var
-    >>> data = make_linear_var(n_steps=50, n_runs=2, random_state=0)
+    >>> data = make_linear_var(n_times=50, n_runs=2, random_state=0)
     >>> data.activity.shape, data.stimulus.shape, data.runs.shape
     ((100, 8), (100, 2), (100,))
     """
-    check_counts(n_steps=n_steps, n_channels=n_channels, order=order, n_runs=n_runs)
+    check_counts(n_times=n_times, n_channels=n_channels, order=order, n_runs=n_runs)
     check_scalar(n_stimuli, "n_stimuli", Integral, min_val=0)
     check_scalar(noise, "noise", Real, min_val=0, include_boundaries="neither")
     check_scalar(
@@ -139,7 +141,7 @@ def make_linear_var(
     )
     # The start is forgotten as radius**burn_in, here below 1e-8.
     burn_in = int(np.ceil(20 / (1 - spectral_radius)))
-    stimulus = smooth_series((n_runs, burn_in + n_steps, n_stimuli), 0.95, rng)
+    stimulus = smooth_series((n_runs, burn_in + n_times, n_stimuli), 0.95, rng)
     start = np.zeros((n_runs, n_channels))
     names = [f"stimulus_{i}" for i in range(n_stimuli)]
     return record(law, start, stimulus, burn_in, rng, names)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ..checks import LEVELS, check_levels
 from .adapting import adapt
 from .fit import fit_sessions
 from .scoring import mean_over_sessions, session_of
@@ -114,12 +115,15 @@ class SessionMethods:
     def predict(self, X: Any) -> Array:  # noqa: D102
         return self._by_session(X, lambda one, at, rows: one.predict(at), "predict")
 
-    def predict_quantiles(self, X: Any, alpha: Any = (0.1, 0.5, 0.9)) -> Array:  # noqa: D102
+    def predict_quantiles(  # noqa: D102
+        self, X: Any, alpha: Any = LEVELS, *, quantiles: Any = None
+    ) -> Array:
+        levels = check_levels(alpha, quantiles)
         return self._by_session(
             X,
-            lambda one, at, rows: one.predict_quantiles(at, alpha),
+            lambda one, at, rows: one.predict_quantiles(at, levels),
             "predict_quantiles",
-            alpha,
+            levels,
         )
 
     def sample(self, X: Any, n_samples: int = 100, random_state: Any = None) -> Array:  # noqa: D102
