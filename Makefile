@@ -8,7 +8,7 @@ demo: $(VENV)/installed-plot
 	$(BIN)/python examples/demo.py
 
 docs: $(VENV)/installed-docs
-	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 	@echo Open docs/_build/html/index.html
 
 test: $(VENV)/installed-test,plot

@@ -25,6 +25,7 @@ from .exceptions import OutOfDistributionWarning
 from .forecast import forecast
 from .forecaster import AFMForecaster
 from .metrics import coverage, crps, energy_score, pit, variogram_score
+from .pipelines import as_forecaster
 from .saving import load, save
 from .scorers import (
     make_trajectory_scorer,
@@ -49,6 +50,7 @@ __all__ = [
     "SlidingWindow",
     "SurpriseDetector",
     "adaptation_curve",
+    "as_forecaster",
     "compare",
     "coverage",
     "crps",

@@ -29,15 +29,15 @@ AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     """Forecast the distribution of the next step by autoregressive flow matching.
 
-    Three models, each correcting the last, and each kept only if it improves the
-    score of held-back rows at the end of the training rows:
+    Candidates of three kinds are fitted. How they score on blocks of the rows that they
+    did not see decides the weight of each in a pool of whole trajectories:
 
-    1. a linear forecast of every channel, a stack of ridge regressions whose penalty
-       grows with the lag (Poisson regressions where targets are counts), with the
-       spread of its errors on rows it was not fitted on;
-    2. a network on the newest step and a network on the whole window, which give
-       every channel a mixture of Gaussians (negative binomial laws for counts), in
-       a weighted pool with the linear forecast;
+    1. linear forecasts of every channel (its own past; a stack of ridge regressions
+       whose penalty grows with the lag; the last value; the mean), each with several
+       laws of its errors;
+    2. a network on the newest step and a network on the whole window, which give every
+       channel a mixture of Gaussians (negative binomial laws for counts), and which are
+       tuned on their own trajectories;
     3. a flow, from correlated Gaussian noise to the dependence that remains between
        the channels, on the scale of their normal scores.
 

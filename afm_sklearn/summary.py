@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 N_SHOWN = 5  # candidates
@@ -53,6 +54,19 @@ class Summarised:
         """
         check_is_fitted(self)
         return summarise(self)
+
+    def _repr_html_inner(self) -> str:
+        """Return scikit-learn's diagram, and below it what a fit kept."""
+        from .html import kept_html  # which reads this module
+
+        return estimator_html_repr(self) + kept_html(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what notebooks show; below version 1.7 it has a diagram of its own."""
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)  # type: ignore
+        if "text/html" in bundle:
+            bundle["text/html"] = self._repr_html_inner()
+        return bundle
 
 
 def summarise(forecaster: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import afm_sklearn
 
 sys.path.insert(0, str(Path(__file__).parent))
+from example_pages import NOT_RUN, THUMBNAIL
 
 project = "afm_sklearn"
 author = "The afm_sklearn developers"
@@ -18,6 +19,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "docstring_types",
     "example_pages",
 ]
@@ -30,6 +32,23 @@ add_module_names = False
 autodoc_typehints = "none"  # the docstrings say more than the annotations
 autosummary_generate = True
 numpydoc_show_class_members = False  # the pages of classes document their members
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "ignore_pattern": r"/protocols/|__init__\.py",
+    "filename_pattern": rf"/(?!{'|'.join(NOT_RUN)})\w+\.py$",
+    "nested_sections": False,
+    "within_subsection_order": "example_pages.place",
+    "image_srcset": ["2x"],
+    "notebook_extensions": set(),
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "inspect_global_variables": False,
+    "doc_module": ("afm_sklearn",),
+    "backreferences_dir": "api/generated/examples",
+    "default_thumb_file": str(THUMBNAIL),
+}
 
 html_theme = "furo"
 html_title = f"afm_sklearn {release}"

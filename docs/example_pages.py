@@ -1,78 +1,72 @@
-"""A page for each script in ``examples/``: its docstring, and the script itself.
+"""What sphinx-gallery leaves to do: an order, titles, a thumbnail, a clean folder.
 
-The scripts are not run: some take a minute, and a few need optional libraries.
+The first line of a script's docstring is the title of its page, so that scripts need
+no markup.
 """
 
-import ast
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "examples"
-SCRIPTS = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+THUMBNAIL = Path(__file__).parent / "_build" / "not_run.png"
 
-PAGE = """\
-{title}
-{line}
+# Shown, but not run: they need optional libraries, several processes or GPUs.
+NOT_RUN = ("pynapple_recording", "distributed_search", "optuna_search", "several_gpus")
 
-{text}
+# From a first forecast to special uses; what is not named comes last.
+ORDER = """
+    demo comparison calibration runs_and_search spike_counts missing_data what_if saving
+    streaming decoding imputation planning surprise novelty sessions foreign_forecasters
+    nilearn_recording
+""".split()
 
-Run it with ``python examples/{name}``.
-
-.. literalinclude:: ../../examples/{name}
-   :start-at: {first}
-"""
-INDEX = """\
-Examples
-========
-
-Each script makes its own data, runs in about a minute and writes a figure to
-``demo_output/``. Its page opens with the question that it answers, says how to read the
-figure and what it cannot do. {extras}
-
-.. toctree::
-   :maxdepth: 1
-
-   {names}
-"""
-EXTRAS = (
-    'Install ``pip install "afm-sklearn[examples]"`` first; those that read files of '
-    'other libraries need ``"afm-sklearn[exchange]"`` as well.'
-)
+NOTE = re.compile(r"^\.\. only:: html\n\n    \.\. note::\n(?:\s{4,}.*\n|\n)+", re.M)
+TITLE = re.compile(r"(?<=\.py:\n\n)\n*((?:.+\n)+?)(?=\n)")
 
 
-def write_pages(app: Any) -> None:
-    """Write the pages that differ from what is there."""
-    FOLDER.mkdir(exist_ok=True)
-    scripts = sorted(SCRIPTS.glob("*.py"))
-    for stale in FOLDER.glob("*.rst"):
-        if stale.stem not in {"index", *(script.stem for script in scripts)}:
-            stale.unlink()
-    for script in scripts:
-        _write(FOLDER / f"{script.stem}.rst", page_of(script))
-    names = "\n   ".join(script.stem for script in scripts)
-    _write(FOLDER / "index.rst", INDEX.format(extras=EXTRAS, names=names))
+def place(file: str) -> tuple[int, str]:
+    """Sort examples by where they stand in ORDER."""
+    stem = Path(file).stem
+    return (ORDER.index(stem) if stem in ORDER else len(ORDER), stem)
 
 
-def page_of(script: Path) -> str:
-    """Return the page of a script."""
-    source = script.read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    title, _, text = (ast.get_docstring(tree) or script.stem).partition("\n")
-    return PAGE.format(
-        title=title.rstrip("."),
-        line="=" * len(title),
-        text=text.strip(),
-        name=script.name,
-        first=source.splitlines()[tree.body[1].lineno - 1],
-    )
+def add_title(app: Any, name: str, source: list[str]) -> None:
+    """Open an example's page with its title, and let its names be links."""
+    if not name.startswith("examples/") or name == "examples/index":
+        return
+
+    def underline(found: re.Match[str]) -> str:
+        lines = found[1].rstrip("\n").split("\n")
+        if len(lines) > 1 and re.fullmatch(r"(\W)\1+", lines[-1]):
+            lines = lines[:-1]
+        title = " ".join(lines).rstrip(".")
+        return f"{title}\n{'=' * len(title)}\n\n.. currentmodule:: afm_sklearn\n"
+
+    source[0] = TITLE.sub(underline, NOTE.sub("", source[0]), count=1)
 
 
-def _write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+def prepare(app: Any) -> None:
+    """Draw the thumbnail of what is not run; note what is to be left as it was."""
+    from matplotlib.figure import Figure
+
+    THUMBNAIL.parent.mkdir(parents=True, exist_ok=True)
+    figure = Figure(figsize=(4, 2.8))
+    figure.text(0.5, 0.5, "not run here", ha="center", size=20, color="0.5")
+    figure.savefig(THUMBNAIL)
+    app.figures_were_there = (EXAMPLES / "demo_output").exists()
+
+
+def remove_figures(app: Any, error: Exception | None) -> None:
+    """Take away what the scripts have just written there; their pages have it."""
+    if not app.figures_were_there:
+        shutil.rmtree(EXAMPLES / "demo_output", ignore_errors=True)
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.connect("builder-inited", write_pages, priority=100)
+    app.connect("builder-inited", prepare, priority=100)
+    app.connect("source-read", add_title)
+    app.connect("build-finished", remove_figures)
     return {"parallel_read_safe": True}

@@ -88,10 +88,10 @@ def chronos_quantiles(history, horizon, stimulus):
 
 
 def main():
-    data = make_lorenz(n_times=2000, random_state=0)
+    data = make_lorenz(n_times=1600, random_state=0)
     X = design_matrix(data.activity)
     forecasters = {
-        "AFM": AFMForecaster(window_length=WINDOW, max_epochs=20, random_state=0),
+        "AFM": AFMForecaster(window_length=WINDOW, max_epochs=10, random_state=0),
         "ridge": ResidualForecaster(
             RidgeCV(np.logspace(-2, 5, 15)), window_length=WINDOW
         ),

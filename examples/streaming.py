@@ -8,8 +8,9 @@ a simulated spiking population that follows a moving stimulus.
 
 The figure: above, what one neuron fired, with the band that was forecast for each bin
 half a second before. Nine of ten counts should lie in it, or more, as counts are whole
-numbers. Below, how long observing and
-forecasting took in each bin: all that lies under the line is in time for a closed loop.
+numbers. Below, how long observing and forecasting took in each bin: all that lies under
+the line is in time for a closed loop. That depends on the machine, and on what else it
+has to do.
 
 What it cannot do: know the stimulus of the bins to come. Here it is given, as in an
 experiment whose stimulus is scheduled; NaN stands for one that is not known.
@@ -86,7 +87,7 @@ def draw(truth, band, spent):
     below.text(
         seconds[-1], 0.94e3 * BIN, "length of a bin", c="C3", ha="right", va="top"
     )
-    below.set_ylim(0, 1.1e3 * BIN)
+    below.set_ylim(0, max(1.1e3 * BIN, 1.05 * spent.max()))
     below.set_ylabel("compute, ms")
     below.set_xlabel("time, s")
     OUT.parent.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from ..law.networks.marginal import MarginalNetwork
 from ..law.networks.shared import SharedNetwork
 from ..law.step import StepLaw
 from .data import TrainingData
-from .dependence import mean_points, noise_factor, solver_steps
+from .dependence import noise_factor, solver_steps
 
 
 def alone(
@@ -58,7 +58,4 @@ def assemble(
         is_correlated=bool((factor - torch.diag(factor.diagonal())).any()),
     )
     law.factor.copy_(factor)
-    law = law.to(data.device).requires_grad_(False).eval()
-    if flow is not None:
-        law.n_points = mean_points(data, law)
-    return law
+    return law.to(data.device).requires_grad_(False).eval()

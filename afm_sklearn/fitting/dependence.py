@@ -30,7 +30,7 @@ STEP_ROWS, STEP_DRAWS = 64, 64
 STEP_TOLERANCE = 0.015  # of the spread, that more solver steps may move a draw
 POINT_ROWS = 24
 POINTS, MANY_POINTS = (8, 16, 32, 64, 128), 512
-POINT_TOLERANCE = 0.015  # of the spread, that more points may move the mean
+POINT_TOLERANCE = 0.01  # of the spread, that more points may move the mean
 
 
 class FlowLoss(Trainable):

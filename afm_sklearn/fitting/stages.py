@@ -22,6 +22,7 @@ from .family import choose_family
 from .fitted import Fitted
 from .learned import fit_learned, untrained
 from .linear import LinearStage
+from .margins import learn_margins
 from .pool import add_network, fit_pool, pooled
 from .selection import pays
 from .settings import Settings
@@ -63,7 +64,9 @@ def fit_law(
     work = batch * windows.shape[1] * windows.shape[2] * settings.hidden_dim
     with threads_for(work, blas=True), torch.inference_mode(False), torch.enable_grad():
         data = TrainingData(windows, y, settings, watch)
-        return _fit(data, _networks_of(previous))
+        fitted = _fit(data, _networks_of(previous))
+        learn_margins(data, fitted.law)
+        return fitted
 
 
 def _networks_of(previous: Any) -> StepLaw | None:

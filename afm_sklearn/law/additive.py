@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +47,16 @@ class AdditiveDistribution:
 
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d)."""
-        return self.errors.quantile(self.location, levels)
+        return self.errors.quantile(self.location, levels, self._known)
 
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel (n, d)."""
-        return self.errors.cdf(self.location, y)
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
+        at = y if y.ndim == 3 else y[:, None]
+        return self.errors.cdf(self.location, at, self._known).reshape(y.shape)
+
+    @cached_property
+    def _known(self) -> Any:
+        return self.errors.known(self.location)
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Joint log density (n,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,9 +11,12 @@ from torch import Tensor
 from torch.special import ndtri
 
 from .dependence import log_box_copula
+from .errors import share_below
 from .families import Family
+from .normal import ndtr
 
 if TYPE_CHECKING:
+    from .flow.margins import Moved
     from .flow.matching import Flow
     from .step import StepLaw
 
@@ -117,25 +121,46 @@ class StepDistribution:
     def mean(self) -> Tensor:
         """Mean (n, d): exact without a flow.
 
-        With a flow, its effect on the mean is averaged over fixed noise, the same
-        for all histories.
+        With a flow, its effect on the mean is that of its margins; without them it is
+        averaged over fixed noise, the same for all histories.
         """
-        mean = self.family().mean
-        if self.law.flow is not None:
+        mean = self._whole.mean
+        if self._moved is not None:
+            mean = mean + self._moved.gain
+        elif self.law.flow is not None:
             # The mean without the flow is known, so only the difference is averaged.
             mean = mean + self.gains(self.law.n_points).mean(1)
         return self.law.frame.to_y(mean, self.shift)
 
+    @property
+    def features(self) -> Tensor:
+        """What tells of a history (n, f): codes, mean and spread of the channels."""
+        family = self._whole
+        return torch.cat([*self._codes, family.mean, family.variance.sqrt()], 1)
+
+    @cached_property
+    def _whole(self) -> Family:
+        return self.family()
+
+    @cached_property
+    def _moved(self) -> Moved | None:
+        """What the flow makes of each channel alone, where that is known."""
+        return None if self.law.margins is None else self.law.margins(self.features)
+
     def gains(self, n_points: int) -> Tensor:
         """How far the flow moves fixed draws (n, n_points, d), in standard units."""
-        family = self.family()
-        before, moved = self._fixed_scores(n_points)
-        return family.from_normal(moved) - family.from_normal(before)
+        before, moved = self.scores(n_points)
+        return self._whole.from_normal(moved) - self._whole.from_normal(before)
 
     @property
     def center(self) -> Tensor:
         """What draws lie around (n, d): the mean but for the flow."""
-        return self.law.frame.to_y(self.family().mean, self.shift)
+        return self.law.frame.to_y(self._whole.mean, self.shift)
+
+    @property
+    def tolerance(self) -> tuple[Tensor, Tensor]:
+        """How exact quantiles are; see `Frame.tolerance`."""
+        return self.law.frame.tolerance
 
     def settle(self, y: Tensor) -> Tensor:
         """Return y (n, k, d) settled to the atoms."""
@@ -148,28 +173,38 @@ class StepDistribution:
     def quantile(self, levels: Tensor) -> Tensor:
         """Quantiles (n, m, d) of each channel at the levels (m,).
 
-        Exact without a flow; with one, those of fixed noise carried along it, the
-        same for all histories.
+        Exact without a flow; with one, by its margins, or those of fixed noise carried
+        along it, the same for all histories.
         """
         levels = levels.to(self._forecast)
-        if self.law.flow is None:
-            u = self.family().quantile(levels)
+        if self._moved is not None:
+            shape = len(self), -1, self.law.frame.n_outputs
+            z = ndtri(levels)[None, :, None].expand(*shape)
+            u = self._whole.from_normal(self._moved.carry(z))
+        elif self.law.flow is not None:
+            z = _at_levels(self._ordered, levels)
+            u = self._whole.from_normal(z)
         else:
-            _, moved = self._fixed_scores(N_FIXED)
-            z = torch.quantile(moved, levels, dim=1).transpose(0, 1)
-            u = self.family().from_normal(z)
+            u = self._whole.quantile(levels)
         return self.law.frame.settle(u, self.shift)
 
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d): (n, d)."""
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
         u = self._to_u(self.law.frame.edge(y, self.shift))
-        if self.law.flow is None:
-            return self.family().cdf(u)
-        _, high = self.family().normal_scores(u)
-        _, moved = self._fixed_scores(N_FIXED)
-        return (moved <= high[:, None]).to(moved).mean(1)
+        below = self._whole.cdf(u if u.ndim == 3 else u[:, None])
+        if self._moved is not None:
+            below = ndtr(self._moved.back(ndtri(below)))
+        elif self.law.flow is not None:
+            below = share_below(self._ordered, ndtri(below))
+        return below.reshape(y.shape)
 
-    def _fixed_scores(self, n_points: int) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def _ordered(self) -> Tensor:
+        """Scores (n, d, s) of fixed noise carried along the flow, ascending."""
+        moved = self.scores(N_FIXED)[1].transpose(1, 2)
+        return moved.contiguous().sort(-1).values
+
+    def scores(self, n_points: int) -> tuple[Tensor, Tensor]:
         """Return fixed noise (n, n_points, d) before and after the flow."""
         like = self._forecast
         noise = fixed_noise(n_points, self.law.frame.n_outputs).to(like)
@@ -227,9 +262,17 @@ class StepDistribution:
 
     def _to_u(self, y: Tensor) -> Tensor:
         expected = (len(self), self.law.frame.n_outputs)
-        if y.shape != expected:
+        if (len(y), y.shape[-1]) != expected:
             raise ValueError(f"y has shape {tuple(y.shape)}, expected {expected}")
         return self.law.frame.to_u(y, self.shift).to(self._forecast)
+
+
+def _at_levels(ordered: Tensor, levels: Tensor) -> Tensor:
+    """Quantiles (n, m, d) of ordered values (n, d, s), between them where need be."""
+    at = levels * (ordered.shape[-1] - 1)
+    low = at.floor().long()
+    high = (low + 1).clamp(max=ordered.shape[-1] - 1)
+    return torch.lerp(ordered[..., low], ordered[..., high], at - low).transpose(1, 2)
 
 
 def fixed_noise(n_points: int, d: int) -> Tensor:

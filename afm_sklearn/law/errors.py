@@ -32,9 +32,12 @@ class Errors(nn.Module, ABC):
     gives_y : bool
         Whether draws are values that were seen, in the units of y, instead of steps
         around the location in its units.
+    n_values : int
+        Values of a channel that a density or a distribution function looks at.
     """
 
     gives_y = False
+    n_values = 1
 
     @abstractmethod
     def draw(self, location: Tensor, noise: Tensor) -> Tensor:
@@ -45,12 +48,22 @@ class Errors(nn.Module, ABC):
         """Mean of each channel (n, d)."""
 
     @abstractmethod
-    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
-        """Quantiles (n, m, d) at the levels (m,)."""
+    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
+        """Quantiles (n, m, d) at the levels (m,).
+
+        Given what is `known`, it need not be found again.
+        """
 
     @abstractmethod
-    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d)."""
+    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+        """Distribution function of each channel at y (n, k, d), of the shape of y.
+
+        Given what is `known`, as for ``quantile``.
+        """
+
+    def known(self, location: Tensor) -> Any:
+        """Return what ``cdf`` and ``quantile`` look up, if they look up anything."""
+        return None
 
     @abstractmethod
     def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
@@ -92,13 +105,13 @@ class GaussianErrors(Errors):
         """Return the location."""
         return location
 
-    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
         """Quantiles (n, m, d) at the levels (m,)."""
         return location[:, None] + ndtri(levels)[:, None] * self.scale
 
-    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d)."""
-        return ndtr((y - location) / self.scale)
+    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+        """Distribution function of each channel at y (n, k, d), of the shape of y."""
+        return ndtr((y - location[:, None]) / self.scale)
 
     def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
         """Joint log density (n,) of y (n, d); NaN is marginalised."""
@@ -149,23 +162,26 @@ class Resampled(Errors):
         """Mean of each channel (n, d)."""
         return self.atoms(location).mean(1)
 
-    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
         """Quantiles (n, m, d): values that are taken, not points between them."""
-        ordered = self.atoms(location).sort(1).values
-        size = ordered.shape[1]
-        at = (levels * size - 1e-9).ceil().long().clamp(1, size) - 1
-        return ordered[:, at]
+        values = self.known(location) if known is None else known
+        return values_at(values, levels).transpose(1, 2)
 
-    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d)."""
-        return (self.atoms(location) <= y[:, None]).to(y).mean(1)
+    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+        """Distribution function of each channel at y (n, k, d), of the shape of y."""
+        values = self.known(location) if known is None else known
+        return share_below(values, y)
+
+    def known(self, location: Tensor) -> Tensor:
+        """Return the values (n, d, s) that the channels may take, ascending."""
+        return self.atoms(location).transpose(1, 2).contiguous().sort(-1).values
 
     def log_prob(self, location: Tensor, y: Tensor) -> Tensor:
         """Joint log density (n,) of y (n, d); NaN is marginalised."""
         if self.is_counts:
             return self._log_prob_of_counts(location, y)
         unit, bandwidth = self._unit(location, y)
-        below = ndtr(unit).mean(1).clamp(1e-12, 1 - 1e-12)
+        below = ndtr(unit).mean(-1).clamp(1e-12, 1 - 1e-12)
         scores = ndtri(below).clamp(-MAX_SCORE, MAX_SCORE)
         alone = _smooth_log_density(unit, bandwidth)
         return alone.nansum(1) + log_copula(self.root, scores)
@@ -187,29 +203,57 @@ class Resampled(Errors):
         return torch.where(torch.isfinite(alone), alone + joint, alone).to(y)
 
     def _unit(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return distances to the atoms in bandwidths, and these: (n, s, d) each.
+        """Return distances to the atoms in bandwidths, and these, over the last axis.
 
         The bandwidth of an atom is how far its near neighbours on the closer side lie:
         modes stay apart.
         """
-        atoms = self.atoms(location).sort(1).values
-        size = atoms.shape[1]
+        atoms, y = self._about(location, y)
+        size = atoms.shape[-1]
         reach = max(2, round(size**0.5 / 3))
-        beyond = atoms.new_full(
-            (len(atoms), min(reach, size), atoms.shape[2]), torch.inf
-        )
-        right = torch.cat([atoms[:, reach:], beyond], 1)[:, :size] - atoms
-        left = atoms - torch.cat([-beyond, atoms], 1)[:, :size]
+        beyond = atoms.new_full((*atoms.shape[:-1], min(reach, size)), torch.inf)
+        right = torch.cat([atoms[..., reach:], beyond], -1)[..., :size] - atoms
+        left = atoms - torch.cat([-beyond, atoms], -1)[..., :size]
         width = torch.minimum(left, right)
         width = torch.where(torch.isinf(width), 0.0, width)
         least = (MIN_BANDWIDTH * self.spread()).clamp(min=TINY)
-        width = torch.maximum(width, least)
-        return (y[:, None] - atoms) / width, width
+        width = torch.maximum(width, least[:, None])
+        return (y[..., None] - atoms) / width, width
+
+    def _about(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return atoms in order (n or 1, d, s), and y (n, d) where they begin."""
+        return self.known(location), y
 
 
 def _smooth_log_density(unit: Tensor, bandwidth: Tensor) -> Tensor:
     kernel = -0.5 * (unit.square() + LOG_TWO_PI) - bandwidth.log()
-    return torch.logsumexp(kernel, 1) - math.log(unit.shape[1])
+    return torch.logsumexp(kernel, -1) - math.log(unit.shape[-1])
+
+
+def values_at(ordered: Tensor, levels: Tensor) -> Tensor:
+    """Quantiles (..., m) of ordered values (..., s) at levels (m,)."""
+    size = ordered.shape[-1]
+    at = (levels * size - 1e-9).ceil().long().clamp(1, size) - 1
+    return ordered[..., at]
+
+
+def share_below(ordered: Tensor, y: Tensor) -> Tensor:
+    """Share of ordered values (n, d, s) or (d, s) that are at most y (n, k, d).
+
+    Examples
+    --------
+    >>> share_below(torch.tensor([[1.0, 2.0]]), torch.tensor([[[1.5], [2.0]]]))
+    tensor([[[0.5000],
+             [1.0000]]])
+    """
+    n, k, _ = y.shape
+    at = y.permute(0, 2, 1) if ordered.ndim == 3 else y.permute(2, 0, 1).flatten(1)
+    count = torch.searchsorted(ordered, at.to(ordered).contiguous(), right=True)
+    if ordered.ndim == 3:
+        count = count.permute(0, 2, 1)
+    else:
+        count = count.unflatten(1, (n, k)).permute(1, 2, 0)
+    return (count / ordered.shape[-1]).to(y)
 
 
 def refuse_gradient(location: Tensor) -> None:

@@ -14,6 +14,8 @@ MARGIN = 0.5  # of the training range: beyond it a window has left the range
 OVERSHOOT = 0.1  # of the range, that what is given may lie beyond it and count
 REACH = 1.0  # of the range, that a draw may lie beyond it
 ROUNDING = 1e-4  # of values of unit scale
+HALF = 0.49  # of the step of a lattice
+EXACT, NEAR = 1e-7, 1e-4  # of an interval that holds a quantile
 MAX_INPUT = 1e6  # standardised values beyond it are no numbers to compute with
 
 
@@ -212,6 +214,20 @@ class Frame(nn.Module):
     def settle_y(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return values y (n, ..., d), in its units, settled to its atoms."""
         return self._unless_moved(self.atoms.settle(y), y, shift)
+
+    @property
+    def tolerance(self) -> tuple[Tensor, Tensor]:
+        """How much larger quantiles may be before they settle: each (d,).
+
+        In units of y, and as a part of the interval in which they were sought. No two
+        values of an even lattice lie within half of its step; other atoms may lie as
+        close together as any values.
+        """
+        atoms = self.atoms
+        step = HALF * atoms.step
+        is_tied = len(atoms) > 0 and torch.isfinite(atoms.value[:, 0]) & (step == 0)
+        fine, coarse = step.new_tensor(EXACT), step.new_tensor(NEAR)
+        return step, torch.where(torch.as_tensor(is_tied), fine, coarse)
 
     def edge(self, y: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return up to where draws settle to at most y (n, d), in its units."""

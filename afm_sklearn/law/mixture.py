@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-N_POINTS = 1024  # of all components together, that stand for a mixture
+from .quantiles import quantiles_between
 
 
 class Mixture:
@@ -34,15 +34,32 @@ class Mixture:
         return self._average([part.mean for part in self.parts])
 
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d): (n, d)."""
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
         return self._average([part.cdf(y) for part in self.parts])
 
     def quantile(self, levels: Tensor) -> Tensor:
-        """Quantiles (n, m, d) of each channel, of evenly spaced points of all parts."""
-        at = _even_levels(max(64, N_POINTS // len(self.parts)), levels)
-        points = torch.cat([part.quantile(at) for part in self.parts], 1)
-        weights = self.log_weights.exp().to(points) / len(at)
-        return weighted_quantile(points, weights.repeat_interleave(len(at)), levels)
+        """Quantiles (n, m, d) of each channel at the levels (m,)."""
+        found = quantiles_between(
+            self.cdf, *self.bracket(levels), levels, self.tolerance
+        )
+        return self.settle(found)
+
+    def bracket(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values (n, m, d) between which the quantiles lie: those of parts."""
+        ends = [bracket(part, levels) for part in self.parts]
+        low, high = (torch.stack(end) for end in zip(*ends, strict=True))
+        return low.amin(0), high.amax(0)
+
+    @property
+    def tolerance(self) -> tuple[Tensor, Tensor]:
+        """How exact quantiles are; see `Frame.tolerance`."""
+        tolerance: tuple[Tensor, Tensor] = self.parts[0].tolerance
+        return tolerance
+
+    def settle(self, y: Tensor) -> Tensor:
+        """Return y (n, k, d) settled to the atoms."""
+        settled: Tensor = self.parts[0].settle(y)
+        return settled
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Joint log density (n,)."""
@@ -117,15 +134,16 @@ class Merged:
         return self._groups(self.whole.mean).mean(1)
 
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d): (n, d)."""
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
         return self._groups(self.whole.cdf(self._repeated(y))).mean(1)
 
     def quantile(self, levels: Tensor) -> Tensor:
-        """Quantiles (n, m, d) of each channel, of evenly spaced points of all pasts."""
-        at = _even_levels(max(16, N_POINTS // self.m), levels)
-        points = self._groups(self.whole.quantile(at)).flatten(1, 2)
-        weights = points.new_full((points.shape[1],), 1 / points.shape[1])
-        return weighted_quantile(points, weights, levels)
+        """Quantiles (n, m, d) of each channel at the levels (m,)."""
+        low, high = (self._groups(end) for end in bracket(self.whole, levels))
+        ends = low.amin(1), high.amax(1)
+        found = quantiles_between(self.cdf, *ends, levels.to(low), self.whole.tolerance)
+        settled: Tensor = self.whole.settle(self._repeated(found))
+        return self._groups(settled)[:, 0]
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Joint log density (n,)."""
@@ -146,6 +164,14 @@ class Merged:
         return values.unflatten(0, (-1, self.m))
 
 
+def bracket(p: Any, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return values (n, m, d) between which the quantiles of a distribution lie."""
+    if isinstance(p, Mixture):
+        return p.bracket(levels)
+    quantile = p.quantile(levels)
+    return quantile, quantile
+
+
 def choose_parts(
     log_weights: Tensor, n: int, n_samples: int, generator: torch.Generator | None
 ) -> Tensor:
@@ -154,35 +180,3 @@ def choose_parts(
     share = torch.empty(n, n_samples, dtype=edges.dtype, device=edges.device)
     share = share.uniform_(generator=generator) * edges[-1]
     return torch.searchsorted(edges, share, right=True).clamp(max=len(edges) - 1)
-
-
-def weighted_quantile(points: Tensor, weights: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles of weighted points: values that a point has.
-
-    Parameters
-    ----------
-    points : Tensor of shape (n, k, d)
-    weights : Tensor of shape (k,)
-        Summing to one.
-    levels : Tensor of shape (m,)
-
-    Returns
-    -------
-    Tensor of shape (n, m, d)
-
-    Examples
-    --------
-    >>> points = torch.tensor([[[3.0], [1.0], [2.0]]])
-    >>> weights = torch.tensor([0.2, 0.5, 0.3])
-    >>> weighted_quantile(points, weights, torch.tensor([0.4, 0.6, 0.9]))[0, :, 0]
-    tensor([1., 2., 3.])
-    """
-    ordered, order = points.transpose(1, 2).sort(-1)  # (n, d, k)
-    total = weights[order].cumsum(-1)
-    wanted = levels.to(total).expand(*total.shape[:-1], -1).contiguous()
-    at = torch.searchsorted(total, wanted - 1e-9).clamp(max=total.shape[-1] - 1)
-    return ordered.gather(-1, at).transpose(1, 2)
-
-
-def _even_levels(n: int, like: Tensor) -> Tensor:
-    return ((torch.arange(n, device=like.device) + 0.5) / n).to(like)

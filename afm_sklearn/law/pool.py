@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from .frame import Frame
 from .gaps import Gaps
-from .mixture import N_POINTS, Mixture
+from .mixture import Mixture
 from .residual import ResidualLaw
 from .step import StepLaw
 
 ROUNDING = 1e-7  # of weights
+KEPT = 4  # of the numbers that a member's answer needs, one stays for the others
 
 
 class PoolLaw(nn.Module):
@@ -136,7 +137,8 @@ class PoolLaw(nn.Module):
     @property
     def answer_width(self) -> int:
         """Draws that a quantile or a density needs, about."""
-        return max(N_POINTS, *(m.answer_width for m in self.members))
+        each = [m.answer_width for m in self.members]
+        return max(*each, sum(each) // KEPT)
 
 
 def joined(

@@ -7,7 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import Resampled, picked_rows, refuse_gradient
+from .errors import (
+    Resampled,
+    picked_rows,
+    refuse_gradient,
+    share_below,
+    values_at,
+)
 
 MAX_ATOMS = 256  # values of a channel that stand for all
 
@@ -38,6 +44,7 @@ class EmpiricalErrors(Resampled):
         super().__init__()
         self.is_counts = is_counts
         self.is_relative, self.gives_y = is_relative, not is_relative
+        self.n_values = min(len(rows), 2 * MAX_ATOMS)
         self.register_buffer("rows", rows)
         self.register_buffer("root", root)
 
@@ -52,23 +59,32 @@ class EmpiricalErrors(Resampled):
         """Mean of each channel (n, d)."""
         return self._origin(location) + self.rows.mean(0)
 
-    def quantile(self, location: Tensor, levels: Tensor) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
         """Quantiles (n, m, d): values that are taken, not points between them."""
-        values = _quantiles(self.rows.sort(0).values, levels.to(self.rows))
-        return self._origin(location)[:, None] + values
+        values = self.known(location) if known is None else known
+        at = values_at(values, levels.to(self.rows)).T
+        return self._origin(location)[:, None] + at
 
-    def cdf(self, location: Tensor, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d)."""
-        ordered = self.rows.T.contiguous().sort(1).values
-        errors = (y - self._origin(location)).T.contiguous()
-        count = torch.searchsorted(ordered, errors, right=True)
-        return (count.T / len(self.rows)).to(y)
+    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+        """Distribution function of each channel at y (n, k, d), of the shape of y."""
+        values = self.known(location) if known is None else known
+        return share_below(values, y - self._origin(location)[:, None])
+
+    def known(self, location: Tensor) -> Tensor:
+        """Return the values (d, m) of all rows, ascending."""
+        return self.rows.T.contiguous().sort(1).values
 
     def atoms(self, location: Tensor) -> Tensor:
         """Return values (n, s, d), evenly spaced among all where there are many."""
-        ordered = self.rows.sort(0).values
-        step = max(1, len(ordered) // MAX_ATOMS)
-        return self._origin(location)[:, None] + ordered[step // 2 :: step]
+        return self._origin(location)[:, None] + self._some(location).T
+
+    def _some(self, location: Tensor) -> Tensor:
+        ordered = self.known(location)
+        step = max(1, ordered.shape[1] // MAX_ATOMS)
+        return ordered[:, step // 2 :: step]
+
+    def _about(self, location: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self._some(location)[None], y - self._origin(location)
 
     def spread(self) -> Tensor:
         """Return the spread (d,) of all values."""
@@ -131,6 +147,7 @@ class BinnedErrors(Resampled):
         super().__init__()
         self.is_counts = is_counts
         self.is_relative, self.gives_y = is_relative, not is_relative
+        self.n_values = table.shape[2]
         self.register_buffer("edges", edges)
         self.register_buffer("table", table)
         self.register_buffer("ranks", ranks)
@@ -152,8 +169,12 @@ class BinnedErrors(Resampled):
 
     def atoms(self, location: Tensor) -> Tensor:
         """Return the values (n, s, d) in the bins of the locations."""
-        values = self.table.flatten(0, 1)[self._bins(location)].transpose(1, 2)
-        return values + location[:, None] if self.is_relative else values
+        return self.known(location).transpose(1, 2)
+
+    def known(self, location: Tensor) -> Tensor:
+        """Return these values (n, d, s), which are in order."""
+        values = self.table.flatten(0, 1)[self._bins(location)]
+        return values + location[..., None] if self.is_relative else values
 
     def spread(self) -> Tensor:
         """Return the spread (d,) of all values."""
@@ -212,7 +233,7 @@ class AnalogErrors(Resampled):
     ):
         super().__init__()
         self.is_counts = is_counts
-        self.n_neighbors = n_neighbors
+        self.n_neighbors = self.n_values = n_neighbors
         self.is_relative, self.gives_y = is_relative, not is_relative
         self.register_buffer("forecasts", forecasts)
         self.register_buffer("values", values)
@@ -249,10 +270,3 @@ class AnalogErrors(Resampled):
             "is_relative": self.is_relative,
             "is_counts": self.is_counts,
         }
-
-
-def _quantiles(ordered: Tensor, levels: Tensor) -> Tensor:
-    """Values (m, d) of ordered rows (s, d) at levels (m,)."""
-    size = len(ordered)
-    at = (levels * size - 1e-9).ceil().long().clamp(1, size) - 1
-    return ordered[at]

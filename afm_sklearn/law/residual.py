@@ -82,7 +82,7 @@ class ResidualLaw(Law):
     @property
     def answer_width(self) -> int:
         """Draws that a quantile or a density needs, about."""
-        return 1 if isinstance(self.errors, GaussianErrors) else 256
+        return self.errors.n_values
 
 
 class FramedDistribution:
@@ -113,6 +113,11 @@ class FramedDistribution:
         """What draws lie around (n, d): the mean."""
         return self.mean
 
+    @property
+    def tolerance(self) -> tuple[Tensor, Tensor]:
+        """How exact quantiles are; see `Frame.tolerance`."""
+        return self.frame.tolerance
+
     def settle(self, y: Tensor) -> Tensor:
         """Return y (n, k, d) settled to the atoms."""
         return self.frame.settle_y(y, self.shift)
@@ -137,7 +142,7 @@ class FramedDistribution:
         return self._settled(self.own.quantile(levels.to(self.own.location)))
 
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel (n, d)."""
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
         if not self.own.errors.gives_y:
             y = self.frame.edge(y, self.shift)
         return self.own.cdf(self._to_u(y))

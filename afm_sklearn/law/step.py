@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .channels import ChannelLaws
 from .distribution import N_FIXED, StepDistribution
+from .flow.margins import Margins
 from .flow.matching import Flow
 from .flow.solvers import Velocity, integrate
 from .frame import Frame
@@ -49,8 +50,10 @@ class StepLaw(Law):
     ----------
     factor : Tensor of shape (d, d)
         Lower triangular root of the correlation of the noise.
+    margins : Margins or None
+        What the flow makes of each channel alone, where that is known.
     n_points : int
-        Points of fixed noise that are carried along the flow for a mean.
+        Points of fixed noise that are carried along the flow for a mean where not.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class StepLaw(Law):
     ):
         super().__init__(frame, gaps)
         self.channels, self.flow = channels, flow
+        self.margins: Margins | None = None
         self.solver, self.n_steps, self.n_points = solver, n_steps, N_FIXED
         self.architecture, self.is_correlated = architecture, is_correlated
         self.register_buffer("factor", torch.eye(frame.n_outputs, dtype=torch.float32))
@@ -111,6 +115,7 @@ class StepLaw(Law):
             "solver": self.solver,
             "n_steps": self.n_steps,
             "n_points": self.n_points,
+            "n_features": None if self.margins is None else len(self.margins.coef),
             "is_correlated": self.is_correlated,
             "architecture": self.architecture and self.architecture.config(),
         }
@@ -157,6 +162,8 @@ class StepLaw(Law):
             config["is_correlated"],
         )
         law.n_points = config["n_points"]
+        if config.get("n_features") is not None:
+            law.margins = Margins(config["n_features"], d)
         return law.requires_grad_(False).eval()
 
     def with_solver(self, solver: str, n_steps: int | None) -> StepLaw:
@@ -164,6 +171,9 @@ class StepLaw(Law):
         law = copy.copy(self)
         law.solver = solver
         law.n_steps = self.n_steps if n_steps is None else n_steps
+        if (law.solver, law.n_steps) != (self.solver, self.n_steps):
+            # What is known of each channel is that of the other solver.
+            law._modules = {**self._modules, "margins": None}
         return law
 
     def distribution(
@@ -184,12 +194,17 @@ class StepLaw(Law):
     @property
     def mean_width(self) -> int:
         """Draws that a mean needs, about."""
-        return 1 if self.flow is None else self.n_points
+        return 1 if self._is_known else self.n_points
 
     @property
     def answer_width(self) -> int:
         """Draws that a quantile or a density needs, about."""
-        return 1 if self.flow is None else N_FIXED
+        return 1 if self._is_known else N_FIXED
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the law of each channel needs no draws."""
+        return self.flow is None or self.margins is not None
 
     def encoders(self) -> list[HistoryEncoder]:
         """Return the encoders of the networks, that of the flow last."""

@@ -98,8 +98,19 @@ class Widened:
         """Quantiles (n, m, d)."""
         return self._stretch(self.own.quantile(levels))
 
+    @property
+    def tolerance(self) -> tuple[Tensor, Tensor]:
+        """How exact quantiles are; see `Frame.tolerance`."""
+        tolerance: tuple[Tensor, Tensor] = self.own.tolerance
+        return tolerance
+
+    def settle(self, y: Tensor) -> Tensor:
+        """Return y (n, k, d) settled to the atoms."""
+        settled: Tensor = self.own.settle(y)
+        return settled
+
     def cdf(self, y: Tensor) -> Tensor:
-        """Distribution function of each channel at y (n, d): (n, d)."""
+        """Distribution function of each channel at y (n, d) or (n, k, d)."""
         return self.own.cdf(self._shrink(self.own.edge(y)))
 
     def log_prob(self, y: Tensor) -> Tensor:
@@ -116,4 +127,7 @@ class Widened:
         return self.own.settle(center + self.scale[:, None] * (y - center))
 
     def _shrink(self, y: Tensor) -> Tensor:
-        return self.center + (y - self.center) / self.scale
+        center, scale = self.center, self.scale
+        if y.ndim == 3:
+            center, scale = center[:, None], scale[:, None]
+        return center + (y - center) / scale
