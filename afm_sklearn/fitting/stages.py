@@ -115,8 +115,9 @@ def _fit_pool(
         lambda: _fitted(data, whole, "pool", selection),
         f"{len(whole.members)} of {len(laws)} candidates",
     )
-    newcomers = {} if kept == "linear" and not keeps_counts else {kept: law}
-    newcomers |= _on_trajectories(data, stage, law, kept)
+    tuned = _on_trajectories(data, stage, law, kept)
+    newcomers = {} if kept == "linear" and tuned else {kept: law}
+    newcomers |= tuned
     watch.begin("choice")
     chosen = add_network(
         real, means, stage, sample, pool, newcomers, keeps_counts=keeps_counts

@@ -31,7 +31,7 @@ N_PATHS = 3
 N_STEPS = 50  # of the optimiser; twice as many were no better
 BATCH = 32
 MIN_ORIGINS, MAX_ORIGINS, MAX_HELD = 64, 2000, 128
-PATIENCE = 3
+PATIENCE = 2
 WORK = 2e11  # multiplications that a training may take, about
 
 
@@ -124,7 +124,8 @@ def train_on_trajectories(data: TrainingData, law: StepLaw) -> StepLaw | None:
     StepLaw
         With other networks.
     None
-        Where there are too few trajectories, or draws have no gradient.
+        Where there are too few trajectories, draws have no gradient, or held
+        trajectories did not gain.
     """
     if data.is_counts or not data.settings.is_autoregressive or not len(data.held):
         return None
@@ -150,7 +151,13 @@ def train_on_trajectories(data: TrainingData, law: StepLaw) -> StepLaw | None:
     epochs = max(1, n_steps // -(-len(rows) // BATCH))
     plan = Plan(rows, held, BATCH, epochs, PATIENCE)
     is_done = data.train("trajectories", TrajectoryLoss(tuned), columns, plan)
-    return tuned if is_done else None
+    return tuned if is_done and _differ(tuned, law) else None
+
+
+def _differ(one: StepLaw, other: StepLaw) -> bool:
+    """Tell whether networks differ: those that gained nothing are as they were."""
+    weights = (law.channels.members.parameters() for law in (one, other))
+    return any(not torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
 def _stimulus(data: TrainingData, rows: Tensor) -> Tensor:
