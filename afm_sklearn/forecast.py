@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .checks import check_integer
 from .design import design_matrix
-from .evaluation.unwrap import unwrap
+from .evaluation.unwrap import as_fitted, take_apart, unwrap
 
 Array = NDArray[Any]
 
@@ -81,7 +81,8 @@ def forecast(
     if runs is not None:
         labels = np.asarray(runs)
         runs = np.append(labels, np.repeat(labels[-1:], n_ahead))
-    X = design_matrix(y, shown, runs)
+    last, steps = take_apart(forecaster)
+    X = as_fitted((*steps, last)[0], design_matrix(y, shown, runs))
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
     if ahead is not None:
         ahead = rows.newest[n:, d:]

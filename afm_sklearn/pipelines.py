@@ -10,8 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .applications.chain import take_apart
-from .evaluation.unwrap import require
+from .evaluation.unwrap import require, take_apart
 from .fitted_pipeline import FittedPipeline
 
 __all__ = ["FittedPipeline", "as_forecaster"]

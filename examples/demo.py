@@ -1,20 +1,19 @@
 """What will these neurons do next, and how sure can one be of it?
 
-Question: thirty simulated neurons follow a stimulus that moves around them. What will
-they do in the next thirty bins, and how good is a forecast of it beside ridge, and
-beside the true law, the best that is possible?
+Question: thirty simulated neurons follow a stimulus that moves around them. How good is
+a forecast of their next thirty bins, beside ridge and the best that is possible?
 
 `AFMForecaster`, as it comes, and a ridge regression with Gaussian errors are fitted on
 3000 bins. From 197 moments of the next 2000 bins each draws a hundred futures, and so
-does the law of the simulator. All are told where the stimulus will go.
+does the true law of the simulator. All are told where the stimulus will go.
 
-How to read the figure: in the first two rows, a moment from which the stimulus goes
-once around, and three neurons that it passes. Black is what happened. Half of the draws
-lie in the dark band, nine of ten in the light one, nine of ten of the true law between
-the dotted lines. Bands of AFM follow them, widen where a neuron may fire and end at
-zero; those of ridge are as wide when it is silent, and hold negative counts. In the
-last row, the ranks of what happened among the draws, flat where a forecast is honest
-(grey is chance), and CRPS by lead time, where lower is better.
+How to read the figure: above, one of these moments, before the stimulus goes once
+around, and three neurons that it passes. Black is what happened. Half of the draws lie
+in the dark band, nine of ten in the light one; nine of ten of the true law lie between
+the dotted lines. The bands of AFM nearly fill these, wide where a neuron fires and
+narrow where it is silent; those of ridge hardly change, and hold negative counts. Below,
+the ranks of what happened among the draws, flat where a forecast is calibrated (grey is
+chance), and CRPS by lead time.
 
 What it cannot do: promise a gain on your recording. Counts that follow a stimulus are
 far from what ridge assumes; the next example has a world where ridge is all one needs.
@@ -34,9 +33,9 @@ from afm_sklearn import (
     energy_score,
 )
 from afm_sklearn.datasets import make_spiking_population
-from afm_sklearn.plotting import ForecastDisplay, PITDisplay, ScoreByHorizonDisplay
+from afm_sklearn.plotting import ForecastDisplay, PITDisplay
 
-N_TRAIN, N_TEST, HORIZON, LENGTH, LEAD = 3000, 2000, 30, 10, 10
+N_TRAIN, N_TEST, HORIZON, LENGTH = 3000, 2000, 30, 10
 OUT = Path("demo_output") / "forecast.png"
 COLORS = {"ridge": "#D55E00", "AFM": "#0072B2", "true law": "black"}
 
@@ -49,7 +48,9 @@ def main():
     ridge = RidgeCV(np.logspace(-2, 5, 15))
     afm = AFMForecaster(window_length=LENGTH, random_state=0, verbose=1)
     models = {"ridge": ResidualForecaster(ridge, window_length=LENGTH), "AFM": afm}
-    print(f"Fitting {y.shape[1]} neurons on {N_TRAIN} bins: half a minute.", flush=True)
+    print(
+        f"Fitting {y.shape[1]} neurons on {N_TRAIN} bins: half a minute.\n", flush=True
+    )
     for model in models.values():
         model.fit(X[:N_TRAIN], y[:N_TRAIN])
     models["true law"] = data.oracle
@@ -60,7 +61,7 @@ def main():
     travel = np.abs(angle[steps[:, -1]] - angle[steps[:, 0]])
     row = np.abs(travel - 2 * np.pi).argmin()  # once around
     windows, future = afm.make_windows(X)[origins], data.stimulus[steps]
-    print(f"\nDrawing futures of {HORIZON} bins: a quarter of a minute.", flush=True)
+    print(f"\nDrawing their next {HORIZON} bins: a quarter of a minute.", flush=True)
     draws, fans = {}, {}
     for name, model in models.items():
         for answers, rows, n in ((draws, slice(None), 100), (fans, [row], 2000)):
@@ -88,43 +89,45 @@ def print_table(observed, draws):
         print(f"{name:8}" + "".join(f"{score:17.3f}" for score in scores[name]))
     ridge, afm, best = scores.values()
     print("gap shut" + "".join(f"{x:17.0%}" for x in (ridge - afm) / (ridge - best)))
-    print(
-        "Lower is better, and the true law is the bound: AFM shuts so much of the gap."
-    )
+    print("Lower is better. The gap is that between ridge and the true law, the bound.")
 
 
 def draw(observed, draws, fans, row, shown, before):
-    figure, axes = plt.subplots(3, 3, figsize=(9, 8.4), layout="constrained")
-    for line, name in zip(axes, ("AFM", "ridge"), strict=False):
+    figure, axes = plt.subplots(3, 3, figsize=(9, 8.6), layout="constrained")
+    bins, score = np.arange(1, HORIZON + 1), axes[2, 2]
+    for name, line, below in zip(("AFM", "ridge"), axes, axes[2], strict=False):
+        color = COLORS[name]
         for ax, (passed, neuron) in zip(line, shown.items(), strict=True):
             fan = ForecastDisplay.from_predictions(
-                observed[[row]], fans[name], channel=neuron, unit="bins",
-                history=before[:, neuron], ax=ax, n_paths=0,
+                observed[[row]], fans[name], channel=neuron, ax=ax, n_paths=0,
+                history=before[:, neuron],
             )  # fmt: skip
-            for artist in (*fan.bands_, fan.median_):
-                artist.set_color(COLORS[name])
+            plt.setp([*fan.bands_, fan.median_], color=color)
             fan.observed_.set(linewidth=0.5, markersize=3)
             law = np.quantile(fans["true law"][0, :, :, neuron], (0.05, 0.95), axis=0)
-            ax.plot(np.arange(HORIZON) + 1, law.T, "k:", label="true law, 90%")
-            ax.set(ylabel="", ylim=(-3.5, 10.5), title=f"{name}, neuron {neuron}")
-            ax.plot(passed, 10, "v", color="0.3", label="the stimulus passes")
+            ax.plot(bins, law.T, "k:", label=["true law, 90% interval", "_"])
+            ax.plot(passed, 10, "v", color="0.3", label="stimulus passes")
+            ax.axhspan(-3.5, 0, color="0.92", zorder=0, label="no such counts")
+            ax.set(xlabel="bins from now", ylabel="spikes in a bin", ylim=(-3.5, 10.8))
+            ax.set(xticks=range(-10, 31, 10), yticks=range(-2, 11, 2))
+            ax.set_title(f"{name}: neuron {neuron}", color=color)
             ax.get_legend().remove()
-    plt.setp(axes[:2, 0], ylabel="spikes in a bin")
-    for ax, name in zip(axes[2], ("AFM", "ridge"), strict=False):
-        ranks = PITDisplay.from_predictions(
-            observed, draws[name], lead_time=LEAD, ax=ax, name=f"{name}, bin {LEAD}"
-        )
-        plt.setp(ranks.bars_, facecolor=COLORS[name])
-        ax.set(ylim=(0, 2.4), xlabel="rank among draws")
-        ax.get_legend().remove()
-    score = ScoreByHorizonDisplay.from_predictions(
-        observed, draws, unit="bins", ax=axes[2, 2], name="CRPS"
-    )
-    for artists, name in zip(score.lines_, draws, strict=True):
-        plt.setp(artists.get_children(), color=COLORS[name])
-        artists[0].set_markersize(0)
+        drawn = draws[name]
+        ranks = PITDisplay.from_predictions(observed, drawn, lead_time=10, ax=below)
+        plt.setp(ranks.bars_, facecolor=color)
+        below.set_title(f"{name}: calibration, bin 10", color=color)
+        below.set(ylim=(0, 2.2), xlabel="rank among draws (calibrated: flat)")
+        below.set_ylabel("frequency")
+        below.get_legend().remove()
+    for (name, drawn), style in zip(draws.items(), ("-", "-", ":"), strict=True):
+        loss = crps(observed, drawn).mean((0, 2))
+        score.plot(bins, loss, style, color=COLORS[name], lw=2.5, label=name)
+    score.set(title="CRPS: lower is better", xlabel="bins from now", ylabel="mean CRPS")
+    score.legend(loc="lower right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center",
+                  ncols=4, frameon=False)  # fmt: skip
     OUT.parent.mkdir(exist_ok=True)
-    figure.savefig(OUT, dpi=110)
+    figure.savefig(OUT, dpi=130)
     print(f"\nThe figure is in {OUT}")
 
 

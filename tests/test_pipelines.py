@@ -389,3 +389,19 @@ def test_a_stimulus_needs_rows(data, rows):
     model = as_forecaster(PIPES["window"]().fit(rows, data.activity))
     with pytest.raises(ValueError, match=r"X has shape \(0, 5\), expected rows"):
         model.sample_trajectories(rows[:0], 2, stimulus=np.ones((0, 2, 2)))
+
+
+def test_forecast_takes_pipelines_of_data_frames_and_frozen_ones():
+    rng = np.random.default_rng(0)
+    y = pd.DataFrame(rng.normal(size=(150, 2)).cumsum(0), columns=["a", "b"])
+    shown = pd.DataFrame(rng.normal(size=(150, 1)), columns=["light"])
+    future = shown.to_numpy()[:4]
+    steps = StandardScaler(), SlidingWindow(3), ResidualForecaster(Ridge())
+    X = design_matrix(y, shown)
+    named = make_pipeline(*steps).fit(X, y)
+    given = {"future_stimulus": future, "random_state": 0}
+    ahead = forecast(named, y, 4, stimulus=shown, **given)
+    plain = make_pipeline(*steps).fit(X.to_numpy(), y.to_numpy())
+    for model in (plain, FrozenEstimator(plain)):
+        same = forecast(model, y.to_numpy(), 4, stimulus=shown.to_numpy(), **given)
+        np.testing.assert_array_equal(ahead, same)

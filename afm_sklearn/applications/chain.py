@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..evaluation.unwrap import require
+from ..evaluation.unwrap import as_fitted, require, take_apart
 from ..windows import SlidingWindow, sliding_windows
 
 Array = NDArray[Any]
@@ -90,32 +88,16 @@ class Chain:
         """
         X: Any = np.c_[rows, np.zeros(len(rows))] if self.has_runs else rows
         if self.transformers:
-            X = _named(self.transformers[0], X)
+            X = as_fitted(self.transformers[0], X)
         for step in self.transformers:
             X = step.transform(X)
         if np.ndim(X) == 3:
             return X
         if _owns_windows(self.forecaster):
-            return self.forecaster.make_windows(_named(self.forecaster, X))
+            return self.forecaster.make_windows(as_fitted(self.forecaster, X))
         has_windows = any(isinstance(s, SlidingWindow) for s in self.transformers)
         length = 1 if has_windows else self.length
         return sliding_windows(np.asarray(X, np.float64), length)
-
-
-def take_apart(estimator: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return the forecaster at the end of searches and Pipelines, and what precedes."""
-    steps: list[Any] = []
-    while True:
-        if isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            before = [step for _, step in estimator.steps[:-1]]
-            steps += [s for s in before if s is not None and s != "passthrough"]
-            estimator = estimator.steps[-1][1]
-        else:
-            return estimator, tuple(steps)
 
 
 def _owns_windows(forecaster: Any) -> bool:
@@ -143,13 +125,3 @@ def _check_last(maker: Any) -> None:
             "forecaster must have its run column last, as design_matrix lays it out, "
             f"got run_column {maker.run_column_} of {last + 1} columns"
         )
-
-
-def _named(step: Any, X: Array) -> Any:
-    """Return rows as what a step was fitted on: columns with names, or without."""
-    names = getattr(step, "feature_names_in_", None)
-    if names is None:
-        return X
-    import pandas as pd  # no dependency: whoever fitted on a DataFrame has it
-
-    return pd.DataFrame(X, columns=names)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..compute import row_parts
-from .chain import take_apart
+from ..evaluation.unwrap import take_apart
 from .distance import Metric
 
 Array = NDArray[Any]

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples
 
@@ -82,18 +83,10 @@ def unwrap(estimator: Any, X: Any, y: ArrayLike, *, needs: str) -> Rows:
     (DummyRegressor(), [[-1.0], [1.0]])
     """
     runs = None
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            for _, step in estimator.steps[:-1]:
-                if step is None or step == "passthrough":
-                    continue
-                runs = _read_runs(step, X, runs)
-                X = step.transform(X)
-            estimator = estimator.steps[-1][1]
-        else:
-            break
+    estimator, steps = take_apart(estimator)
+    for step in steps:
+        runs = _read_runs(step, X, runs)
+        X = step.transform(X)
     require(estimator, needs)
     if getattr(estimator, "window_length", None) is not None and np.ndim(X) == 2:
         runs = _read_runs(estimator, X, runs)
@@ -105,6 +98,22 @@ def unwrap(estimator: Any, X: Any, y: ArrayLike, *, needs: str) -> Rows:
             f"{_num_samples(X)} and {len(targets)}"
         )
     return Rows(estimator, X, targets, runs)
+
+
+def take_apart(estimator: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the forecaster at the end of searches and Pipelines, and what precedes."""
+    steps: list[Any] = []
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            before = [step for _, step in estimator.steps[:-1]]
+            steps += [s for s in before if s is not None and s != "passthrough"]
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator, tuple(steps)
 
 
 def find_fitted(estimator: Any) -> Any:
@@ -146,3 +155,13 @@ def _check_targets(y: ArrayLike) -> Array:
     if targets.ndim > 2:
         raise ValueError(f"y must have shape (n, d) or (n,), got {targets.shape}")
     return targets
+
+
+def as_fitted(step: Any, X: Array) -> Any:
+    """Return rows as what a step was fitted on: columns with names, or without."""
+    names = getattr(step, "feature_names_in_", None)
+    if names is None or len(names) != X.shape[1]:  # a step says best what is wrong
+        return X
+    import pandas as pd  # no dependency: whoever fitted on a DataFrame has it
+
+    return pd.DataFrame(X, columns=names)
