@@ -10,9 +10,9 @@ does the true law of the simulator. All are told where the stimulus will go.
 How to read the figure: above, one of these moments, before the stimulus goes once
 around, and three neurons that it passes. Black is what happened. Half of the draws lie
 in the dark band, nine of ten in the light one; nine of ten of the true law lie between
-the dotted lines. The bands of AFM nearly fill these, wide where a neuron fires and
-narrow where it is silent; those of ridge hardly change, and hold negative counts. Below,
-the ranks of what happened among the draws, flat where a forecast is calibrated (grey is
+the dotted lines. AFM nearly follows these, wide where a neuron fires and narrow where
+it is silent; the bands of ridge hardly change, and hold negative counts. Below, ranks
+of what happened among draws, flat where a forecast is calibrated (the grey band is
 chance), and CRPS by lead time.
 
 What it cannot do: promise a gain on your recording. Counts that follow a stimulus are
@@ -48,9 +48,7 @@ def main():
     ridge = RidgeCV(np.logspace(-2, 5, 15))
     afm = AFMForecaster(window_length=LENGTH, random_state=0, verbose=1)
     models = {"ridge": ResidualForecaster(ridge, window_length=LENGTH), "AFM": afm}
-    print(
-        f"Fitting {y.shape[1]} neurons on {N_TRAIN} bins: half a minute.\n", flush=True
-    )
+    print(f"Fitting 30 neurons on {N_TRAIN} bins: half a minute.\n", flush=True)
     for model in models.values():
         model.fit(X[:N_TRAIN], y[:N_TRAIN])
     models["true law"] = data.oracle
@@ -65,10 +63,8 @@ def main():
     draws, fans = {}, {}
     for name, model in models.items():
         for answers, rows, n in ((draws, slice(None), 100), (fans, [row], 2000)):
-            answers[name] = model.sample_trajectories(
-                windows[rows], HORIZON, n_samples=n, stimulus=future[rows],
-                random_state=0,
-            )  # fmt: skip
+            args = {"n_samples": n, "stimulus": future[rows], "random_state": 0}
+            answers[name] = model.sample_trajectories(windows[rows], HORIZON, **args)
     print_table(y[steps], draws)
 
     tuning = future[row, :, :2] @ data.oracle.law.stimulus_weights[:, :2].T
@@ -78,7 +74,6 @@ def main():
 
 
 def print_table(observed, draws):
-    """Print scores, and how far AFM is on the way from ridge to the true law."""
     names = "CRPS, next bin", f"CRPS, bin {HORIZON}", f"energy, {HORIZON} bins"
     print(f"\n{'':8}" + "".join(f"{name:>17}" for name in names))
     scores = {}
@@ -96,7 +91,7 @@ def draw(observed, draws, fans, row, shown, before):
     figure, axes = plt.subplots(3, 3, figsize=(9, 8.6), layout="constrained")
     bins, score = np.arange(1, HORIZON + 1), axes[2, 2]
     for name, line, below in zip(("AFM", "ridge"), axes, axes[2], strict=False):
-        color = COLORS[name]
+        color, drawn = COLORS[name], draws[name]
         for ax, (passed, neuron) in zip(line, shown.items(), strict=True):
             fan = ForecastDisplay.from_predictions(
                 observed[[row]], fans[name], channel=neuron, ax=ax, n_paths=0,
@@ -112,12 +107,10 @@ def draw(observed, draws, fans, row, shown, before):
             ax.set(xticks=range(-10, 31, 10), yticks=range(-2, 11, 2))
             ax.set_title(f"{name}: neuron {neuron}", color=color)
             ax.get_legend().remove()
-        drawn = draws[name]
         ranks = PITDisplay.from_predictions(observed, drawn, lead_time=10, ax=below)
         plt.setp(ranks.bars_, facecolor=color)
         below.set_title(f"{name}: calibration, bin 10", color=color)
         below.set(ylim=(0, 2.2), xlabel="rank among draws (calibrated: flat)")
-        below.set_ylabel("frequency")
         below.get_legend().remove()
     for (name, drawn), style in zip(draws.items(), ("-", "-", ":"), strict=True):
         loss = crps(observed, drawn).mean((0, 2))

@@ -41,7 +41,7 @@ def example_pages(monkeypatch):
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_example_opens_with_a_question(script):
     text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
-    assert "?" in text.partition("What it cannot do")[0] or script.stem == "demo"
+    assert "?" in text.partition("What it cannot do")[0]
 
 
 def test_every_example_that_is_run_has_its_place(example_pages):

@@ -248,7 +248,8 @@ def share_below(ordered: Tensor, y: Tensor) -> Tensor:
     """
     n, k, _ = y.shape
     at = y.permute(0, 2, 1) if ordered.ndim == 3 else y.permute(2, 0, 1).flatten(1)
-    count = torch.searchsorted(ordered, at.to(ordered).contiguous(), right=True)
+    at = at.to(ordered).contiguous()
+    count = torch.searchsorted(ordered.contiguous(), at, right=True)
     if ordered.ndim == 3:
         count = count.permute(0, 2, 1)
     else:

@@ -174,7 +174,8 @@ class BinnedErrors(Resampled):
     def known(self, location: Tensor) -> Tensor:
         """Return these values (n, d, s), which are in order."""
         values = self.table.flatten(0, 1)[self._bins(location)]
-        return values + location[..., None] if self.is_relative else values
+        values = values + location[..., None] if self.is_relative else values
+        return values.contiguous()
 
     def spread(self) -> Tensor:
         """Return the spread (d,) of all values."""
