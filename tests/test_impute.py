@@ -137,6 +137,7 @@ def _holes(y, seed=0, share=0.15):
     return np.where(rng.random(y.shape) < share, np.nan, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_pipeline", [False, True])
 def test_what_was_observed_stays_and_runs_are_apart(recording, has_pipeline):
     data = recording
@@ -169,6 +170,7 @@ def test_what_was_observed_stays_and_runs_are_apart(recording, has_pipeline):
     np.testing.assert_allclose(moved[:, first], draws[:, first], atol=0.02)
 
 
+@pytest.mark.slow
 def test_it_beats_interpolation_on_a_linear_system(recording):
     data = recording
     X = design_matrix(data.activity, data.stimulus, data.runs)

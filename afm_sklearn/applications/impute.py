@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from scipy.stats import poisson
 from ..checks import check_integer, seed_from
 from ..design import design_matrix
 from ..evaluation.unwrap import unwrap
-from .smoother import Smoother
-from .surrogate import LinearSurrogate, linear_surrogate
+from .filling import Filled, fill
+from .surrogate import linear_surrogate
 
 Array = NDArray[Any]
 
+MIN_STEPS = 200  # of runs that are filled together, where others follow
 MIN_DRAWS = 50  # that tell how uncertain a count is
 
 
@@ -64,9 +66,14 @@ def impute(
     The law of the forecaster is replaced by the linear Gaussian law with the slopes of
     its mean, its means under each stimulus and the covariance of its draws. If it is
     linear and Gaussian, the draws are those of the Kalman smoother; if not, they have
-    its first two moments. Draws settle to the values that a channel takes again and
-    again; those of counts are counts, Poisson around the smoothed mean with the
-    dependence of the smoother. Each run is taken to have begun earlier, unobserved.
+    its first two moments. Entries that were observed are hidden in the pattern of what
+    is missing; where they tell, beyond chance, that a stationary process fitted to the
+    recording itself is better, or that draws are too wide or too narrow, means are
+    combined and draws widened accordingly. Counts stay those of the law. Runs of fewer
+    than 200 steps are fitted together with those after them. Draws settle to the values
+    that a channel takes again and again; those of counts are counts, Poisson around the
+    smoothed mean with the dependence of the smoother. Each run is taken to have begun
+    earlier, unobserved.
 
     Examples
     --------
@@ -103,29 +110,61 @@ def impute(
         windows = rows.X if np.ndim(rows.X) == 3 else np.asarray(rows.X)[:, None]
         seed = int(rng.integers(2**31))
         law = linear_surrogate(model, windows, centre, spread, seed)
-        law, padded = _with_lead_in(law, y, windows.shape[1], runs)
-        smoother = Smoother(law, padded.y, padded.follows, spread)
         missing = np.isnan(y)
-        draws = _draws(smoother, model, n_samples, rng)[:, padded.place]
-        out[:, missing] = draws[:, missing]
+        runs_apart = _groups(runs, len(y))
+        for part, own in zip(runs_apart, rng.spawn(len(runs_apart)), strict=True):
+            if missing[part].any():
+                labels = _run_numbers(runs, len(y))[part]
+                law_there = replace(law, drift=law.drift[part])
+                filled = fill(
+                    law_there,
+                    y[part],
+                    labels - labels[0],
+                    spread,
+                    windows.shape[1],
+                    getattr(model, "family_", "gaussian") == "counts",
+                    own,
+                )
+                draws = _draws(filled, model, n_samples, own)
+                there = out[:, part]
+                there[:, missing[part]] = draws[:, missing[part]]
     return out[:, :, 0] if given.ndim == 1 else out
 
 
 def _draws(
-    smoother: Smoother, model: Any, n_samples: int, rng: np.random.Generator
+    filled: Filled, model: Any, n_samples: int, rng: np.random.Generator
 ) -> Array:
     if getattr(model, "family_", "gaussian") != "counts":
-        draws = smoother.draw(n_samples, rng)
+        draws = filled.draw(n_samples, rng)
         frame = getattr(model.law_, "frame", None)
         if frame is not None:
             at = torch.from_numpy(draws).to(frame.y_mean.device)
             draws = frame.settle_y(at).cpu().numpy()
         return draws
-    draws, mean = smoother.draw(max(n_samples, MIN_DRAWS), rng), smoother.mean()
+    draws, mean = filled.draw(max(n_samples, MIN_DRAWS), rng), filled.mean
     size = np.maximum(draws.std(0), 1e-12)
     share = ndtr((draws[:n_samples] - mean) / size)
     counts: Array = poisson.ppf(share.clip(1e-9, 1 - 1e-9), np.maximum(mean, 1e-6))
     return counts
+
+
+def _run_numbers(runs: Any, n: int) -> NDArray[np.intp]:
+    """Count the runs: that of each step, from 0."""
+    starts = np.zeros(n, np.intp)
+    if runs is not None:
+        labels = np.asarray(runs)
+        starts[1:] = labels[1:] != labels[:-1]
+    return starts.cumsum()
+
+
+def _groups(runs: Any, n: int) -> list[slice]:
+    """Cut between runs, so that short ones stay together."""
+    labels = _run_numbers(runs, n)
+    starts = [0]
+    for at in np.flatnonzero(np.diff(labels)) + 1:
+        if at - starts[-1] >= MIN_STEPS:
+            starts.append(int(at))
+    return [slice(*ends) for ends in pairwise([*starts, n])]
 
 
 def _moments(y: Array, model: Any) -> tuple[Array, Array]:
@@ -135,46 +174,5 @@ def _moments(y: Array, model: Any) -> tuple[Array, Array]:
         return frame.y_mean.cpu().numpy(), frame.y_scale.cpu().numpy()
     count = np.maximum((~np.isnan(y)).sum(0), 1)
     centre = np.nansum(y, axis=0) / count
-    return centre, np.sqrt(np.nansum((y - centre) ** 2, axis=0) / count)
-
-
-class LeadIn(NamedTuple):
-    """A recording with steps before each run that nobody saw.
-
-    Attributes
-    ----------
-    y : ndarray of shape (T', d)
-        NaN before the runs.
-    follows : ndarray of bool, shape (T',)
-        Steps with a whole window before them.
-    place : ndarray of int, shape (T,)
-        Where the steps of the recording are.
-    """
-
-    y: Array
-    follows: NDArray[np.bool_]
-    place: NDArray[np.intp]
-
-
-def _with_lead_in(
-    law: LinearSurrogate, y: Array, length: int, runs: Any
-) -> tuple[LinearSurrogate, LeadIn]:
-    """Let each run begin twice a window earlier, unobserved.
-
-    The first of these steps are independent, the rest follow the law, so that what is
-    observed first in a run has about the law of any other step.
-    """
-    n, d = y.shape
-    starts = np.zeros(n, bool)
-    starts[0] = True
-    if runs is not None:
-        labels = np.asarray(runs)
-        starts[1:] = labels[1:] != labels[:-1]
-    place = np.arange(n) + 2 * length * starts.cumsum()
-    total = int(place[-1]) + 1
-    whole, drift = np.full((total, d), np.nan), np.tile(law.centre, (total, 1))
-    whole[place], drift[place] = y, law.drift
-    follows = np.ones(total, bool)
-    first = place[starts] - 2 * length
-    follows[(first[:, None] + np.arange(length)).ravel()] = False
-    return replace(law, drift=drift), LeadIn(whole, follows, place)
+    spread = np.sqrt(np.nansum((y - centre) ** 2, axis=0) / count)
+    return centre, np.where(spread > 0, spread, 1.0)

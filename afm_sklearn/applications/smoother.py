@@ -23,6 +23,8 @@ from .surrogate import LinearSurrogate
 Array = NDArray[Any]
 
 TOLERANCE = 1e-5  # of the residual, relative to where it starts
+DRAWN = 1e-4  # of draws, whose chance is larger
+ROUGH = 1e-2  # where a law is only judged
 MAX_STEPS = 500
 
 
@@ -59,9 +61,19 @@ class Smoother:
 
     def draw(self, n_samples: int, rng: np.random.Generator) -> Array:
         """Draw sequences (n_samples, T, d) given what is known."""
-        return self._solve(rng.normal(size=(n_samples, *self.known.shape)))
+        noise = rng.normal(size=(n_samples, *self.known.shape))
+        return self._solve(noise, DRAWN)
 
-    def _solve(self, noise: Array) -> Array:
+    def draw_around(
+        self, n_samples: int, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Draw sequences (n_samples, T, d), and their mean (T, d), roughly."""
+        noise = rng.normal(size=(n_samples + 1, *self.known.shape))
+        noise[0] = 0.0
+        found = self._solve(noise, ROUGH)
+        return found[1:], found[0]
+
+    def _solve(self, noise: Array, tolerance: float = TOLERANCE) -> Array:
         """Find the sequences whose white errors are nearest to the noise."""
         start = np.broadcast_to(self.known, noise.shape)
         rest = self._adjoint(noise - self._white(start, offset=True))
@@ -69,7 +81,7 @@ class Smoother:
         weight = 1.0 / self._diagonal()
         direction = moved = weight * rest
         size = (rest * moved).sum((1, 2))
-        goal = TOLERANCE**2 * size
+        goal = tolerance**2 * size
         for _ in range(MAX_STEPS):
             if (size <= goal).all():
                 break

@@ -70,7 +70,7 @@ class Margins(nn.Module):
     def __init__(self, n_features: int, d: int):
         super().__init__()
         coef = torch.zeros(n_features, 3 * d, dtype=torch.float32)
-        still = torch.tensor([0.0, 0.0, 1.0]).repeat_interleave(d)
+        still = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float32).repeat_interleave(d)
         self.register_buffer("coef", coef)
         self.register_buffer("intercept", still)
 
