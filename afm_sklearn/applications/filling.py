@@ -19,6 +19,7 @@ Array = NDArray[Any]
 Labels = NDArray[np.intp]
 
 MOST_FITS = 4  # each with entries of its own hidden
+MANY = 20  # moments at which gaps begin: what holds of others on average holds of them
 N_DRAWS = 5  # of the smoother in a round, that tell its spread
 
 
@@ -64,6 +65,9 @@ def fill(
 ) -> Filled:
     """Smooth under the law, and as entries hidden on purpose say, by other means.
 
+    Where there are few gaps it is the law alone: what helps elsewhere need not help in
+    them.
+
     Parameters
     ----------
     law : LinearSurrogate
@@ -96,10 +100,10 @@ def fill(
     mean = whole.mean()[lead.place]
     plain = Filled(mean, mean, np.ones(y.shape[1]), whole, lead.place)
     live = np.flatnonzero(_varies(y, spread))
-    if law_alone or not len(live):
+    missing = np.isnan(y)
+    if law_alone or not len(live) or _moments(missing, labels) < MANY:
         return plain
     path = _path(law, lead.follows)[lead.place]
-    missing = np.isnan(y)
     seed = int(rng.integers(2**31))
     told: list[Any] = []
     for _ in range(MOST_FITS):
@@ -156,6 +160,13 @@ def _judge(y: Array, labels: Labels, live: Labels, told: Sequence[Any]) -> Mixtu
         np.concatenate(clusters),
         y.shape[1],
     )
+
+
+def _moments(missing: NDArray[np.bool_], labels: Labels) -> int:
+    """Count the steps at which gaps begin."""
+    before = np.vstack([missing[:1] & False, missing[:-1]])
+    before[np.diff(labels, prepend=-1) > 0] = False
+    return int((missing & ~before).any(1).sum())
 
 
 def _varies(y: Array, spread: Array) -> NDArray[np.bool_]:
