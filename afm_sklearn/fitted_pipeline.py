@@ -71,10 +71,6 @@ class FittedPipeline:
         """The Pipeline, under the name that a search has for it."""
         return self.pipeline
 
-    @property
-    def _transformers(self) -> list[Any]:
-        return [step for _, step in self.pipeline.steps[:-1]]
-
     def predict(self, X: Any) -> Array:
         """Conditional mean, as ``predict`` of the Pipeline.
 
@@ -251,6 +247,6 @@ class FittedPipeline:
         return float(self.forecaster.score(self._transform(X), y, sample_weight))
 
     def _transform(self, X: Any) -> Any:
-        for step in self._transformers:
+        for _, step in self.pipeline.steps[:-1]:
             X = step.transform(X)
         return X

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .hiding import ENTRIES_WANTED, gaps, hidden_patterns
+from .hiding import ENTRIES_WANTED, beginnings, gaps, hidden_patterns
 from .local import local_means
 from .mixing import Mixture, mix
 from .smoother import Smoother
@@ -101,7 +101,8 @@ def fill(
     plain = Filled(mean, mean, np.ones(y.shape[1]), whole, lead.place)
     live = np.flatnonzero(_varies(y, spread))
     missing = np.isnan(y)
-    if law_alone or not len(live) or _moments(missing, labels) < MANY:
+    n_moments = beginnings(missing, labels).any(1).sum()
+    if law_alone or not len(live) or n_moments < MANY:
         return plain
     path = _path(law, lead.follows)[lead.place]
     seed = int(rng.integers(2**31))
@@ -143,8 +144,8 @@ def _judge(y: Array, labels: Labels, live: Labels, told: Sequence[Any]) -> Mixtu
         some = hidden.copy()
         some[:, np.setdiff1d(np.arange(y.shape[1]), live)] = False
         step, channel = np.nonzero(some)
-        first = np.full(gaps(some, labels).max() + 1, len(y))
         number = gaps(some, labels)[some]
+        first = np.full(number.max() + 1, len(y))
         np.minimum.at(first, number, step)
         truth.append(y[some])
         means.append(mean[:, some])
@@ -160,13 +161,6 @@ def _judge(y: Array, labels: Labels, live: Labels, told: Sequence[Any]) -> Mixtu
         np.concatenate(clusters),
         y.shape[1],
     )
-
-
-def _moments(missing: NDArray[np.bool_], labels: Labels) -> int:
-    """Count the steps at which gaps begin."""
-    before = np.vstack([missing[:1] & False, missing[:-1]])
-    before[np.diff(labels, prepend=-1) > 0] = False
-    return int((missing & ~before).any(1).sum())
 
 
 def _varies(y: Array, spread: Array) -> NDArray[np.bool_]:

@@ -47,10 +47,16 @@ def hidden_patterns(
     return rounds
 
 
-def gaps(missing: Mask, labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Count the stretches of missing entries, (T, d); -1 where nothing is missing."""
+def beginnings(missing: Mask, labels: NDArray[np.intp]) -> Mask:
+    """Tell the first entry of each stretch of missing ones in a run, (T, d)."""
     begins = missing.copy()
     begins[1:] &= ~(missing[:-1] & (labels[1:] == labels[:-1])[:, None])
+    return begins
+
+
+def gaps(missing: Mask, labels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Count the stretches of missing entries, (T, d); -1 where nothing is missing."""
+    begins = beginnings(missing, labels)
     numbers = begins.T.ravel().cumsum().reshape(missing.T.shape).T - 1
     return np.where(missing, numbers, -1)
 

@@ -111,10 +111,11 @@ def impute(
         seed = int(rng.integers(2**31))
         law = linear_surrogate(model, windows, centre, spread, seed)
         missing = np.isnan(y)
-        runs_apart = _groups(runs, len(y))
+        numbers = _run_numbers(runs, len(y))
+        runs_apart = _groups(numbers)
         for part, own in zip(runs_apart, rng.spawn(len(runs_apart)), strict=True):
             if missing[part].any():
-                labels = _run_numbers(runs, len(y))[part]
+                labels = numbers[part]
                 law_there = replace(law, drift=law.drift[part])
                 filled = fill(
                     law_there,
@@ -157,14 +158,13 @@ def _run_numbers(runs: Any, n: int) -> NDArray[np.intp]:
     return starts.cumsum()
 
 
-def _groups(runs: Any, n: int) -> list[slice]:
+def _groups(labels: NDArray[np.intp]) -> list[slice]:
     """Cut between runs, so that short ones stay together."""
-    labels = _run_numbers(runs, n)
     starts = [0]
     for at in np.flatnonzero(np.diff(labels)) + 1:
         if at - starts[-1] >= MIN_STEPS:
             starts.append(int(at))
-    return [slice(*ends) for ends in pairwise([*starts, n])]
+    return [slice(*ends) for ends in pairwise([*starts, len(labels)])]
 
 
 def _moments(y: Array, model: Any) -> tuple[Array, Array]:

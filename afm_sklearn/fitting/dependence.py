@@ -138,7 +138,7 @@ def mean_points(data: TrainingData, law: StepLaw) -> int:
     """
     windows = windows_at(data, _some(data, POINT_ROWS))
     p = law.start(windows).predict()
-    gain = p.gains(MANY_POINTS) / p.family().variance.sqrt()[:, None]
+    gain = p.gains(*p.scores(MANY_POINTS)) / p.family().variance.sqrt()[:, None]
     for n_points in POINTS[:-1]:
         error = gain[:, :n_points].mean(1) - gain.mean(1)
         if bool((error.square().mean(0).sqrt() <= POINT_TOLERANCE).all()):

@@ -76,8 +76,7 @@ def _fitted(data: TrainingData, law: StepLaw) -> Margins | None:
 def _moved(p: StepDistribution) -> tuple[Tensor, Tensor]:
     """Features (n, f), and gains, shifts and stretches (n, 3 d) of points."""
     before, after = p.scores(N_POINTS)
-    family = p.family()
-    gain = (family.from_normal(after) - family.from_normal(before)).mean(1)
+    gain = p.gains(before, after).mean(1)
     # Few points are not evenly spaced before the flow, either.
     apart = after.sort(1).values - before.sort(1).values
     z = ndtri((torch.arange(N_POINTS, dtype=torch.float64) + 0.5) / N_POINTS)
@@ -108,11 +107,11 @@ def _holds(data: TrainingData, law: StepLaw, margins: Margins) -> bool:
     if not len(some):
         return False
     p = law.start(windows_at(data, some)).predict()
-    family, moved = p.family(), margins(p.features)
+    moved = margins(p.features)
     before, after = p.scores(HELD_POINTS)
-    gain = (family.from_normal(after) - family.from_normal(before)).mean(1)
+    gain = p.gains(before, after).mean(1)
     # Of a channel that never changes, nothing is to be told.
-    spread = family.variance.sqrt().clamp(min=1e-6)
+    spread = p.family().variance.sqrt().clamp(min=1e-6)
     error = ((moved.gain - gain) / spread).square().mean(0).sqrt()
     levels = torch.tensor(LEVELS).to(after)
     z = moved.carry(ndtri(levels)[None, :, None].expand(len(after), -1, 1))

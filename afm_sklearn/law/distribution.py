@@ -129,7 +129,7 @@ class StepDistribution:
             mean = mean + self._moved.gain
         elif self.law.flow is not None:
             # The mean without the flow is known, so only the difference is averaged.
-            mean = mean + self.gains(self.law.n_points).mean(1)
+            mean = mean + self.gains(*self.scores(self.law.n_points)).mean(1)
         return self.law.frame.to_y(mean, self.shift)
 
     @property
@@ -147,10 +147,9 @@ class StepDistribution:
         """What the flow makes of each channel alone, where that is known."""
         return None if self.law.margins is None else self.law.margins(self.features)
 
-    def gains(self, n_points: int) -> Tensor:
-        """How far the flow moves fixed draws (n, n_points, d), in standard units."""
-        before, moved = self.scores(n_points)
-        return self._whole.from_normal(moved) - self._whole.from_normal(before)
+    def gains(self, before: Tensor, after: Tensor) -> Tensor:
+        """How far draws go with their scores (n, k, d), in standard units."""
+        return self._whole.from_normal(after) - self._whole.from_normal(before)
 
     @property
     def center(self) -> Tensor:

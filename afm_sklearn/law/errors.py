@@ -48,21 +48,15 @@ class Errors(nn.Module, ABC):
         """Mean of each channel (n, d)."""
 
     @abstractmethod
-    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
-        """Quantiles (n, m, d) at the levels (m,).
-
-        Given what is `known`, it need not be found again.
-        """
+    def quantile(self, location: Tensor, levels: Tensor, known: Any) -> Tensor:
+        """Quantiles (n, m, d) at the levels (m,), given what is `known`."""
 
     @abstractmethod
-    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
-        """Distribution function of each channel at y (n, k, d), of the shape of y.
-
-        Given what is `known`, as for ``quantile``.
-        """
+    def cdf(self, location: Tensor, y: Tensor, known: Any) -> Tensor:
+        """Distribution function of each channel at y (n, k, d), of the shape of y."""
 
     def known(self, location: Tensor) -> Any:
-        """Return what ``cdf`` and ``quantile`` look up, if they look up anything."""
+        """Return what ``cdf`` and ``quantile`` look up, found once for many asks."""
         return None
 
     @abstractmethod
@@ -105,11 +99,11 @@ class GaussianErrors(Errors):
         """Return the location."""
         return location
 
-    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any) -> Tensor:
         """Quantiles (n, m, d) at the levels (m,)."""
         return location[:, None] + ndtri(levels)[:, None] * self.scale
 
-    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+    def cdf(self, location: Tensor, y: Tensor, known: Any) -> Tensor:
         """Distribution function of each channel at y (n, k, d), of the shape of y."""
         return ndtr((y - location[:, None]) / self.scale)
 
@@ -162,15 +156,13 @@ class Resampled(Errors):
         """Mean of each channel (n, d)."""
         return self.atoms(location).mean(1)
 
-    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any) -> Tensor:
         """Quantiles (n, m, d): values that are taken, not points between them."""
-        values = self.known(location) if known is None else known
-        return values_at(values, levels).transpose(1, 2)
+        return values_at(known, levels).transpose(1, 2)
 
-    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+    def cdf(self, location: Tensor, y: Tensor, known: Any) -> Tensor:
         """Distribution function of each channel at y (n, k, d), of the shape of y."""
-        values = self.known(location) if known is None else known
-        return share_below(values, y)
+        return share_below(known, y)
 
     def known(self, location: Tensor) -> Tensor:
         """Return the values (n, d, s) that the channels may take, ascending."""

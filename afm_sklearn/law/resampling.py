@@ -59,16 +59,14 @@ class EmpiricalErrors(Resampled):
         """Mean of each channel (n, d)."""
         return self._origin(location) + self.rows.mean(0)
 
-    def quantile(self, location: Tensor, levels: Tensor, known: Any = None) -> Tensor:
+    def quantile(self, location: Tensor, levels: Tensor, known: Any) -> Tensor:
         """Quantiles (n, m, d): values that are taken, not points between them."""
-        values = self.known(location) if known is None else known
-        at = values_at(values, levels.to(self.rows)).T
-        return self._origin(location)[:, None] + at
+        values = values_at(known, levels.to(self.rows)).T
+        return self._origin(location)[:, None] + values
 
-    def cdf(self, location: Tensor, y: Tensor, known: Any = None) -> Tensor:
+    def cdf(self, location: Tensor, y: Tensor, known: Any) -> Tensor:
         """Distribution function of each channel at y (n, k, d), of the shape of y."""
-        values = self.known(location) if known is None else known
-        return share_below(values, y - self._origin(location)[:, None])
+        return share_below(known, y - self._origin(location)[:, None])
 
     def known(self, location: Tensor) -> Tensor:
         """Return the values (d, m) of all rows, ascending."""
