@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .checks import check_finite, outer_level
 from .compute import row_parts
 from .data.labels import find_column
-from .data.lags import find_lag_map
+from .data.lags import find_lag_map, follows
 from .data.scaling import wild_cells
 from .data.windows import Windows
 from .windows import SlidingWindow
@@ -182,7 +182,7 @@ class InputChecks(BaseEstimator):
             if windows.shape[1] > 1 or d > 1:  # a single column may be anything
                 _refuse_own_targets(newest, recent)
             if asked is not False:
-                found = find_lag_map(newest, recent)
+                found = find_lag_map(newest, recent, follows(last))
         self.lag_scale_, self.lag_offset_ = found or (np.ones(d), np.zeros(d))
         if asked is True and windows.shape[2] < d:
             raise ValueError(

@@ -2,14 +2,17 @@
 
     python benchmarks/trust.py --data FOLDER                 everything
     python benchmarks/trust.py --data FOLDER m1 eeg wells    some of it
+    python benchmarks/trust.py --data FOLDER NAME            FOLDER/NAME.npz of yours
     python benchmarks/trust.py --data FOLDER --opponents     every opponent too
     python benchmarks/trust.py --data FOLDER --seeds 3 --save FILE.json
     python benchmarks/trust.py --data FOLDER --form linear --save FILE.json
     python benchmarks/trust.py --save FILE.json --markdown   the tables of saved runs
 
-Nine recordings, read from FOLDER, and nine simulated systems, which need none. A line
-or two each: AFM over the best opponent of each measure, for CRPS and energy score one
-step ahead, the energy score of 8-step trajectories and CRPS at leads 1, 2, 4, 8 and 16,
+Nine recordings, read from FOLDER, and nine simulated systems, which need none; where
+it is named, any other file in FOLDER, which then holds ``activity``, ``n_train``,
+``window`` and ``zscore``, and if need be ``stimulus`` and ``runs``. A line or two
+each: AFM over the best opponent of each measure, for CRPS and energy score one step
+ahead, the energy score of 8-step trajectories and CRPS at leads 1, 2, 4, 8 and 16,
 which are those of 16-step trajectories; for simulated systems also over the true law.
 Then how often 90 % intervals cover at these leads, by randomised ranks, the seconds
 of the fit, of 100 draws and the mean of about 600 rows and of the trajectories of about
@@ -30,7 +33,7 @@ import sys
 from pathlib import Path
 
 from trust_measures import FORMS, ORACLE, form_name, measure, opponents
-from trust_recordings import NAMES, RECORDED, read
+from trust_recordings import NAMES, RECORDED, SIMULATED, read
 from trust_table import Results, forms_markdown, geometric_means, markdown
 
 import afm_sklearn as afm
@@ -69,14 +72,23 @@ def parse():
     parser.add_argument("--markdown", action="store_true", help="print what is saved")
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in NAMES]
-    if unknown:
-        parser.error(f"unknown names {unknown}, expected some of {', '.join(NAMES)}")
-    if arguments.markdown and arguments.save is None:
-        parser.error("--markdown needs --save FILE.json, the file to read")
-    is_read = not arguments.markdown and set(RECORDED) & set(arguments.names)
-    if is_read and arguments.data is None:
+    if arguments.markdown:
+        if arguments.save is None:
+            parser.error("--markdown needs --save FILE.json, the file to read")
+        return arguments
+    read = [name for name in arguments.names if name not in SIMULATED]
+    if read and arguments.data is None:
         parser.error("--data is needed to read recordings")
+    unknown = [
+        name
+        for name in read
+        if name not in RECORDED and not (arguments.data / f"{name}.npz").is_file()
+    ]
+    if unknown:
+        parser.error(
+            f"unknown names {unknown}, expected some of {', '.join(NAMES)}, or of a "
+            f"file NAME.npz in {arguments.data}"
+        )
     return arguments
 
 

@@ -1,8 +1,9 @@
 """The recordings and simulated systems of trust.py, and the rows that are judged.
 
 Recordings are read from a folder that is not part of the package; its file names are
-in the loaders. Values are scaled by training rows alone, but for the fMRI, which is
-detrended and z-scored within each subject, as is customary.
+in the loaders. Any other file in it can be named, too: see `plain`. Values are scaled
+by training rows alone, but for the fMRI of a story, which is detrended and z-scored
+within each subject, as is customary.
 """
 
 import numpy as np
@@ -134,8 +135,26 @@ def load(name, folder):
     if name == "songbird":
         activity = file("songbird_hvc")["activity"].astype(float)
         return scaled(activity, 530), None, None, 530, 8
-    eeg = file("eeg_8_channels")["eeg"].astype(float)
-    return scaled(eeg, 11000), None, None, 11000, 10
+    if name == "eeg":
+        eeg = file("eeg_8_channels")["eeg"].astype(float)
+        return scaled(eeg, 11000), None, None, 11000, 10
+    return plain(file(name))
+
+
+def plain(f):
+    """A file of any recording, which says itself how it is split.
+
+    It holds ``activity`` (T, d), where there are such ``stimulus`` (T, s) and ``runs``
+    (T,), the number of training rows ``n_train``, the steps in a ``window``, and
+    whether to ``zscore``.
+    """
+    n, length = int(f["n_train"]), int(f["window"])
+    activity = f["activity"].astype(float)
+    stimulus = f["stimulus"].astype(float) if "stimulus" in f else None
+    if f["zscore"]:
+        activity = scaled(activity, n)
+        stimulus = None if stimulus is None else scaled(stimulus, n)
+    return activity, stimulus, f["runs"] if "runs" in f else None, n, length
 
 
 def scaled(values, n):

@@ -8,7 +8,7 @@ from afm_sklearn import SlidingWindow, design_matrix
 from afm_sklearn.compute import budget, row_parts
 from afm_sklearn.data import scaled
 from afm_sklearn.data.blocks import hold_back, time_folds
-from afm_sklearn.data.lags import find_lag_map
+from afm_sklearn.data.lags import find_lag_map, follows
 from afm_sklearn.data.runs import begins_run
 from afm_sklearn.data.scaled import ScaledRows
 from afm_sklearn.data.scaling import moments, wild_cells
@@ -235,6 +235,19 @@ def test_few_rows_left_out_do_not_hide_the_lags():
     lag = np.roll(y, 1, 0)
     kept = np.r_[0:100, 150:200, 260:300]
     assert find_lag_map(lag[kept], y[kept]) is not None
+
+
+def test_a_rare_spike_beside_left_out_rows_does_not_hide_the_lags():
+    y = np.zeros((60, 2))
+    y[::7, 0] = 1.0
+    y[[5, 29, 50], 1] = 1.0  # the second just before the rows left out
+    windows = Windows.from_rows(np.vstack([np.full((1, 2), NAN), y[:-1]]), length=3)
+    kept = np.r_[0:30, 40:60]
+    at = windows[kept]
+    newest = np.asarray(at)[:, -1]
+    assert find_lag_map(newest, y[kept]) is None
+    assert find_lag_map(newest, y[kept], follows(at)) is not None
+    np.testing.assert_array_equal(follows(np.asarray(at)), np.diff(kept) == 1)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.1, 0.01])

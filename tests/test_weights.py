@@ -6,6 +6,7 @@ from afm_sklearn.fitting.weights import (
     SHRINKAGE,
     Score,
     best_weights,
+    surest_weight,
     weight_of_second,
     weights_by_score,
 )
@@ -95,6 +96,26 @@ def test_the_same_gain_earns_less_where_it_is_less_certain():
         between = np.full((2, 2, 80), 0.5)
         weights.append(weight_of_second([Score(to_y, between)]))
     assert weights[0] > weights[1] > 0
+
+
+def test_the_gain_of_a_pool_is_that_of_its_draws():
+    y, draws = _truth(500), _draws(500, [(1.0, 0.5), (1.0, -0.5)], n_samples=200)
+    gain, error = Score.of(draws, y, False).gain_of_pool(0.5)
+    both = np.concatenate([x[:, :100] for x in draws], axis=1)
+    alone, pooled = crps(y, draws[0]).mean(), crps(y, both).mean()
+    assert gain == pytest.approx(1 - pooled / alone, abs=0.01)
+    assert 0 < error < 0.1
+
+
+def test_a_sure_weight_loses_no_score():
+    even = np.full((2, 2, 80), 0.5)
+    better = Score(np.stack([np.ones(80), np.full(80, 0.8)]), even)
+    worse = Score(np.stack([np.ones(80), np.full(80, 1.1)]), even)
+    assert surest_weight([better]) == 1
+    assert surest_weight([better, worse]) == 0
+    noisy = np.repeat([-1.0, 1.0] * 4, 10)
+    unsure = Score(np.stack([np.ones(80), 0.8 + noisy]), even)
+    assert surest_weight([better, unsure]) == 0
 
 
 def test_what_is_missing_does_not_count():

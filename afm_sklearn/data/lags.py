@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from .windows import Windows
 
 Array = NDArray[np.float64]
 
@@ -11,7 +15,26 @@ AGREEMENT = 0.9  # of the rows that tell; some lie beside rows that were left ou
 MIN_TELLING = 3
 
 
-def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
+def follows(windows: Any) -> NDArray[np.bool_] | None:
+    """Tell which windows (n, L, c) follow the one before them, step by step.
+
+    Returns
+    -------
+    array of bool, shape (n - 1,)
+        Of all but the first. Where rows were left out, as between folds, or a run
+        begins, a window does not.
+    None
+        Where windows have one step, which does not tell.
+    """
+    if windows.shape[1] < 2:
+        return None
+    is_next: NDArray[np.bool_] = np.diff(Windows.from_array(windows).starts) == 1
+    return is_next
+
+
+def find_lag_map(
+    newest: Array, y: Array, linked: NDArray[np.bool_] | None = None
+) -> tuple[Array, Array] | None:
     """Find scale and offset with ``newest[t + 1] = (y[t] - offset) / scale``.
 
     Parameters
@@ -20,6 +43,8 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
         First d channels of the newest step of each window.
     y : array of shape (n, d)
         Targets of the same rows.
+    linked : array of bool, shape (n - 1,), optional
+        Rows but the first that are known to follow the one before: see `follows`.
 
     Returns
     -------
@@ -42,6 +67,8 @@ def find_lag_map(newest: Array, y: Array) -> tuple[Array, Array] | None:
     for j in range(y.shape[1]):
         lag, target = newest[1:, j], y[:-1, j]
         pairs = np.isfinite(lag) & np.isfinite(target)
+        if linked is not None:
+            pairs &= linked
         lag, target = lag[pairs], target[pairs]
         if len(lag) < 2:  # never observed: nothing speaks for or against it
             continue

@@ -26,6 +26,7 @@ N_EPOCHS, MIN_STEPS = 60, 1000  # of a core and its sessions
 TOGETHER = 6000, 2e-3, 1e-4  # steps at most, rate and decay
 FROZEN = 1500, 5e-3, 3e-2  # .. of a session with a core that stays as it is
 FREE = 600, 3e-4, 1e-2  # .. of a session and a core of its own
+EPOCHS, MIN_SHARE = 150, 1 / 3  # of a session, and of these steps where it is short
 PATIENCE = 10  # looks at the held rows without a gain
 MIN_GAIN = 1e-3  # nats an entry, that a freed core must gain
 
@@ -121,13 +122,23 @@ def train_core(datas: Sequence[TrainingData]) -> Core:
 def fit_to_core(data: TrainingData, core: Core) -> Session:
     """Fit read-in and read-out of a session; its core is freed if held rows gain."""
     session = Session(data, copy.deepcopy(core).requires_grad_(False))
-    frozen = _train([session], [], FROZEN)
+    frozen = _train([session], [], _schedule(data, FROZEN))
     kept = copy.deepcopy(session.network)
     own = session.network.encoder.core.requires_grad_(True)
-    if not _train([session], list(own.parameters()), FREE) < frozen - MIN_GAIN:
+    free = _train([session], list(own.parameters()), _schedule(data, FREE))
+    if not free < frozen - MIN_GAIN:
         session.network = kept
     session.network.requires_grad_(False).eval()
     return session
+
+
+def _schedule(
+    data: TrainingData, longest: tuple[int, float, float]
+) -> tuple[int, float, float]:
+    """Shorten a training to what the rows of one session are worth."""
+    n_steps, rate, decay = longest
+    share = EPOCHS * len(data.fit_rows) / BATCH / FROZEN[0]
+    return int(n_steps * np.clip(share, MIN_SHARE, 1.0)), rate, decay
 
 
 def _train(

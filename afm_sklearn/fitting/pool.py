@@ -158,14 +158,14 @@ def fit_pool(
     scores = {name: Score.joined(each) for name, each in parts.items()}
     if not scores or scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
-    weights = np.stack([weights_by_score(each) for each in _by_lead(scores)])
+    weights = np.stack([weights_by_score(each) for each in by_lead(scores)])
     whole = candidates(
         data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
     )
     return whole, weights, _records(names, weights, scores)
 
 
-def _by_lead(scores: dict[str, Score]) -> tuple[list[Score], list[Score]]:
+def by_lead(scores: dict[str, Score]) -> tuple[list[Score], list[Score]]:
     """Scores that weigh the next step, and those that weigh the steps after it.
 
     These follow one another, too: each is as good as the law of one step.
@@ -240,7 +240,7 @@ def add_network(
     scores = scores_of(data, cases, draws)
     shares, chosen = np.zeros((2, len(judged))), []
     for share, key, each in zip(
-        shares, ("weight", "weight ahead"), _by_lead(scores), strict=True
+        shares, ("weight", "weight ahead"), by_lead(scores), strict=True
     ):
         relative = np.mean([score.single.mean(1) / score.best for score in each], 0)
         best = 1 + int(relative[1:].argmin())

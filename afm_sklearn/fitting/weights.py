@@ -30,6 +30,7 @@ MIN_WEIGHT = 0.02
 SHRINKAGE = 0.05  # towards even weights, relative to the best score
 CAUTION = 2.0  # standard errors of its gain that a newcomer's weight costs
 N_PARTS = 8  # of successive cases, whose gains tell the standard error
+N_WEIGHTS = 51  # that are tried
 FLOOR = 1e-4  # of the largest eigenvalue
 
 
@@ -114,9 +115,18 @@ class Score:
 
         From the means of a few parts of successive cases, which are alike.
         """
-        gain = (self.single[0] - self.single[1]) / self.best
-        parts = [part.mean() for part in np.array_split(gain, min(N_PARTS, len(gain)))]
-        return float(np.std(parts, ddof=1) / np.sqrt(len(parts)))
+        return _standard_error((self.single[0] - self.single[1]) / self.best)
+
+    def gain_of_pool(self, weight: float) -> tuple[float, float]:
+        """Return what a pool of two laws gains over the first, and its standard error.
+
+        Relative to the score of the first law; `weight` is that of the second.
+        """
+        shares = np.array([1 - weight, weight])
+        apart = np.einsum("i,ijn,j->n", shares, self.between, shares)
+        gain = self.single[0] - (shares @ self.to_y - 0.5 * apart)
+        gain = gain / max(float(self.single[0].mean()), 1e-12)
+        return float(gain.mean()), _standard_error(gain)
 
 
 def weights_by_score(scores: Sequence[Score]) -> Array:
@@ -154,6 +164,35 @@ def weight_of_second(scores: Sequence[Score], caution: float = CAUTION) -> float
     if weight < MIN_WEIGHT:
         return 0.0
     return 1.0 if weight > 1 - MIN_WEIGHT else float(weight)
+
+
+def surest_weight(scores: Sequence[Score], caution: float = 2.0) -> float:
+    """Weight of the second of two laws with the surest gain; 0 where none is sure.
+
+    Each score is a different question, and whoever asks one does not want to pay for
+    another. So what counts is the gain of the score that gains least, less `caution`
+    standard errors.
+
+    Parameters
+    ----------
+    scores : sequence of Score
+        Of two laws.
+    caution : float, default=2
+        Standard errors.
+    """
+    weights = np.linspace(0, 1, N_WEIGHTS)
+    bounds = [
+        min(g - caution * e for g, e in (score.gain_of_pool(w) for score in scores))
+        for w in weights
+    ]
+    return float(weights[np.argmax(bounds)])  # the first, 0, gains 0
+
+
+def _standard_error(values: Array) -> float:
+    """Return that of a mean, from the means of a few parts of successive values."""
+    parts = np.array_split(values, min(N_PARTS, len(values)))
+    means = [part.mean() for part in parts]
+    return float(np.std(means, ddof=1) / np.sqrt(len(means)))
 
 
 def _mean_terms(scores: Sequence[Score]) -> tuple[Array, Array]:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..compute import threads_for
+from ..data.blocks import time_folds
 from ..fitting.core import fit_to_core
 from ..fitting.data import TrainingData
-from ..fitting.pool import N_HELD, cases_among, draws_of, scores_of
-from ..fitting.weights import weight_of_second
+from ..fitting.pool import N_HELD, by_lead, cases_among, draws_of, scores_of
+from ..fitting.weights import Score, surest_weight
 from ..law.pool import joined
-from .fit import can_share, own_forecaster, training_data
+from .fit import can_share, own_forecaster, training_data, windows_and_targets
 
-CAUTION = 4.0  # standard errors: few rows of a new session tell, and close together
+Array = NDArray[Any]
+
 MIN_PROBED = 20  # rows that a model of the session alone is judged by
+MIN_HELD = 200  # rows at the end that tell enough; otherwise ..
+N_FOLDS = 5  # .. blocks all over the session are held out in turn
 
 
 def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     """Fit a new session, with what the forecaster knows of others where that helps.
 
-    A model of the session alone is fitted, and a second law that draws on the
-    forecaster: its core with a read-in and a read-out of the session, or, of the same
-    neurons, the forecaster's law as it is. Both are judged by rows at the end of the
-    session that neither was fitted to, and pooled as far as the gain is beyond chance.
+    A model of the session alone is fitted, and laws that draw on the forecaster: its
+    core with a read-in and a read-out of the session, and the laws of known sessions of
+    as many neurons, as they are. All are judged by rows of the session that none was
+    fitted to. The best is pooled with the model of the session alone, as far as every
+    score gains beyond chance.
 
     Parameters
     ----------
@@ -39,35 +46,54 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     Returns
     -------
     AFMForecaster
-        Of the new session, with `adapted_`: the ``weight`` of what was shared, its
-        ``source`` ("core", "law" or None) and the ``gain``, the mean part by which the
+        Of the new session, with `adapted_`: the ``source`` of what was best to share
+        ("core", "law", "law of NAME" or None), its ``weight`` in the next step and its
+        ``weight ahead`` in those after it, and the ``gain``, the mean part by which the
         scores of held-out rows are lower than those of the session alone.
     """
-    core = getattr(forecaster, "core_", None)
     alone = _unfitted(forecaster, X, y).fit(X, y)
     data = training_data(alone, X, y)
-    second, source = None, None
-    if core is not None and can_share(data):
+    laws, core = _known_laws(forecaster, alone), getattr(forecaster, "core_", None)
+    core = core if can_share(data) else None
+    if core is not None:
         _check_stimulus(core, data)
-        with (
-            threads_for(1, blas=True),
-            torch.inference_mode(False),
-            torch.enable_grad(),
-        ):
-            second = fit_to_core(data, core.to(data.device)).law()
-            source = "core"
-    elif _law_of(forecaster, alone) is not None:
-        second, source = _law_of(forecaster, alone), "law"
-    first = int(data.held[0]) if len(data.held) else 0
-    alone.adapted_ = {"weight": 0.0, "source": source, "gain": np.nan}
-    if second is None or first < MIN_PROBED or len(data.held) < MIN_PROBED:
-        return alone
-    probe = clone(alone).fit(X[:first], y[:first])
-    weight, gain = _judge(data, probe.law_, second)
-    alone.adapted_ = {"weight": weight, "source": source, "gain": gain}
-    if weight:
-        alone.law_ = joined(alone.law_, second, weight)
-        alone.base_ = f"{alone.base_}+shared" if weight < 1 else "shared"
+    names = [*laws] if core is None else [*laws, "core"]
+    if not names or len(data.held) < MIN_PROBED or data.held[0] < MIN_PROBED:
+        return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
+    scores = _judge(alone, X, y, data, [*laws.values()], core)
+    every = list(scores.values())
+    relative = np.mean([score.single.mean(1) / score.best for score in every], 0)
+    best = 1 + int(relative[1:].argmin())
+    pairs = [[score.pair(0, best) for score in each] for each in by_lead(scores)]
+    weight, ahead = map(surest_weight, pairs)
+    gains = [
+        score.gain_of_pool(share)[0]
+        for each, share in zip(pairs, (weight, ahead), strict=True)
+        for score in each
+    ]
+    source, shared = names[best - 1], None
+    if weight or ahead:
+        shared = _read_in(data, core) if source == "core" else laws[source]
+    return _with_shared(alone, source, shared, (weight, ahead), float(np.mean(gains)))
+
+
+def _with_shared(
+    alone: Any,
+    source: str | None,
+    shared: Any,
+    weights: tuple[float, float],
+    gain: float,
+) -> Any:
+    """Return the forecaster with what it shares, and the report of that."""
+    alone.adapted_ = {
+        "source": source,
+        "weight": weights[0],
+        "weight ahead": weights[1],
+        "gain": gain,
+    }
+    if shared is not None:
+        alone.law_ = joined(alone.law_, shared, *weights)
+        alone.base_ = "shared" if min(weights) == 1 else f"{alone.base_}+shared"
     return alone
 
 
@@ -97,25 +123,46 @@ def _check_stimulus(core: Any, data: TrainingData) -> None:
         )
 
 
-def _law_of(forecaster: Any, alone: Any) -> Any:
-    """Return the law of the forecaster if it is of as many neurons and stimuli."""
-    for known in (forecaster, *getattr(forecaster, "sessions_", {}).values()):
-        if getattr(known, "window_shape_", None) == alone.window_shape_:
-            is_alike = known.n_outputs_ == alone.n_outputs_ and known.autoregressive_
-            return copy.deepcopy(known.law_) if is_alike else None
-    return None
+def _known_laws(forecaster: Any, alone: Any) -> dict[str, Any]:
+    """Return the laws that the forecaster has of as many neurons and stimuli."""
+    known = {"law": forecaster}
+    if hasattr(forecaster, "sessions_"):
+        known = {f"law of {name}": one for name, one in forecaster.sessions_.items()}
+    shape = alone.window_shape_, alone.n_outputs_, True
+    alike = {
+        id(one): (name, one)  # sessions of the same neurons share a forecaster
+        for name, one in known.items()
+        if (one.window_shape_, one.n_outputs_, one.autoregressive_) == shape
+    }
+    return {name: copy.deepcopy(one.law_) for name, one in alike.values()}
 
 
-def _judge(data: TrainingData, first: Any, second: Any) -> tuple[float, float]:
-    """Weight of the second law, and what the pool of both gains over the first."""
-    cases = cases_among(data, data.held, N_HELD)
-    draws = [draws_of(data, law, cases, data.settings.seed) for law in (first, second)]
-    scores = [s for s in scores_of(data, cases, draws).values() if s.to_y.size]
-    weight = weight_of_second(scores, CAUTION)
-    shares = np.array([1 - weight, weight])
-    gains = []
-    for score in scores:
-        linear, quadratic = score.terms()
-        pooled = linear @ shares - 0.5 * shares @ quadratic @ shares
-        gains.append(1 - pooled / (linear[0] - 0.5 * quadratic[0, 0]))
-    return weight, float(np.mean(gains))
+def _read_in(data: TrainingData, core: Any) -> Any:
+    """Return the law of a session that is read into a core."""
+    with threads_for(1, blas=True), torch.inference_mode(False), torch.enable_grad():
+        return fit_to_core(data, core.to(data.device)).law()
+
+
+def _judge(
+    alone: Any, X: Any, y: Any, data: TrainingData, laws: Sequence[Any], core: Any
+) -> dict[str, Score]:
+    """Score the session alone, known laws and the core on rows that none has seen."""
+    windows, targets = windows_and_targets(alone, X, y)
+    last = np.arange(data.held[0]), data.held
+    folds = [last]
+    if len(data.held) < MIN_HELD:
+        folds = list(time_folds(windows, N_FOLDS, data.n_outputs))
+    parts: dict[str, list[Score]] = {}
+    for k, (train, held) in enumerate(folds):
+        probe = clone(alone).set_params(window_length=None, run_column=None)
+        probe.fit(windows[train], targets[train])
+        judged = [probe.law_, *laws]
+        if core is not None:
+            judged.append(
+                _read_in(training_data(probe, windows[train], targets[train]), core)
+            )
+        cases = cases_among(data, held, N_HELD)
+        draws = [draws_of(data, law, cases, k) for law in judged]
+        for name, score in scores_of(data, cases, draws).items():
+            parts.setdefault(name, []).append(score)
+    return {name: Score.joined(each) for name, each in parts.items()}

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..compute import threads_for
+from ..data.windows import Windows
 from ..fitting import Settings
 from ..fitting.core import train_core
 from ..fitting.data import TrainingData
 from ..inputs import without_artefacts
 from ..law.networks.shared import Core
 from .stacked import Block, StackedSessions
+
+Array = NDArray[Any]
 
 
 def fit_sessions(
@@ -71,10 +75,15 @@ def own_forecaster(forecaster: Any, run_column: int | None) -> Any:
 
 def training_data(fitted: Any, X: Any, y: Any) -> TrainingData:
     """Return the training data of a forecaster of one session once more."""
-    windows, targets = without_artefacts(
+    windows, targets = windows_and_targets(fitted, X, y)
+    return TrainingData(windows, targets, Settings.of(fitted, seed=0))
+
+
+def windows_and_targets(fitted: Any, X: Any, y: Any) -> tuple[Windows, Array]:
+    """Return what a forecaster of one session is fitted to."""
+    return without_artefacts(
         fitted.make_windows(X), np.asarray(y, np.float64).reshape(len(y), -1)
     )
-    return TrainingData(windows, targets, Settings.of(fitted, seed=0))
 
 
 def can_share(data: TrainingData) -> bool:
