@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..law.past import Past
 from ..law.rollout import draw_histories
-from ..law.state import MissingStep, State
+from ..law.state import MissingStep
 from ..law.step import StepLaw
 from .data import Plan, TrainingData
 from .origins import origins, stimulus_at
@@ -58,8 +59,7 @@ class TrajectoryLoss(Trainable):
     ) -> Tensor:
         """Return the loss of what followed (n, h, d), given the stimuli (n, h, s)."""
         y, stimulus = columns
-        later = x.new_empty(len(x), 0, self.law.frame.n_outputs)
-        state = State(self.law, x, missing, None, None, None, later)
+        state = self.law.start_from(Past(self.law.frame, x, missing))
         counts = torch.full((len(x),), self.n_paths, device=x.device)
         try:
             paths = draw_histories(state, stimulus.unbind(1), counts, generator)

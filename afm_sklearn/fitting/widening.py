@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..law.past import Past
 from ..law.step import StepLaw
 from ..law.widening import DISTANCES, Widening
 from .data import TrainingData
@@ -67,7 +68,9 @@ def _swap(
     (own, missing), (other, _) = data.filled(i), data.filled(j)
     swapped = torch.cat([own[..., :n_lagged], other[..., n_lagged:]], 2)
     mean, elsewhere = (
-        law.frame.to_u(law.distribution(law.embed(x, missing), None, {}).center)
+        law.frame.to_u(
+            law.distribution(law.embed(Past(law.frame, x, missing)), None, {}).center
+        )
         for x in (own, swapped)
     )
     moved, error = (elsewhere - mean).square(), (data.target[i] - mean).square()

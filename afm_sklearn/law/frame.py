@@ -96,6 +96,11 @@ class Frame(nn.Module):
             ends_of_x = torch.full((n_channels,), end, dtype=torch.float64)
             self.register_buffer(name, ends_of_x)
 
+    @property
+    def n_stimuli(self) -> int:
+        """Stimulus channels; 0 where the channels of X are not lagged targets."""
+        return self.n_channels - self.n_outputs if self.is_autoregressive else 0
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .frame import Frame
 from .gaps import Gaps
+from .past import Past
 from .state import State
 
 
@@ -40,8 +41,8 @@ class Law(nn.Module, ABC):
         self.frame, self.gaps = frame, gaps
 
     @abstractmethod
-    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
-        """Return all that is affine in the activity of standardised windows."""
+    def embed(self, past: Past) -> list[Tensor]:
+        """Return all that is affine in the activity of windows."""
 
     @abstractmethod
     def embed_later(self, steps: Tensor) -> list[Tensor]:
@@ -90,24 +91,22 @@ class Law(nn.Module, ABC):
         -------
         State
         """
+        return self.start_from(self.past(windows))
+
+    def past(self, windows: Tensor) -> Past:
+        """Return what it sees of windows (n, L, c); see `start`."""
         frame = self.frame
         if windows.ndim != 3 or windows.shape[2] != frame.n_channels:
             raise ValueError(
                 f"windows have shape {tuple(windows.shape)}, expected "
                 f"(n, L, {frame.n_channels})"
             )
-        shift = frame.shift(windows)
-        newest = windows[:, -self.reach :]
-        x = frame.standardize(newest, shift).to(self.gaps.root)
-        if x.shape[1] < self.reach:
-            pad = x.new_full((len(x), self.reach - x.shape[1], x.shape[2]), torch.nan)
-            x = torch.cat([pad, x], 1)
-            newest = torch.cat([pad.to(newest), newest], 1)
-        n_lagged = frame.n_outputs if frame.is_autoregressive else 0
-        added = frame.widen(newest[..., n_lagged:])
-        known, missing = self.gaps.fill(x)
-        later = known.new_empty(len(known), 0, frame.n_outputs)
-        return State(self, known, missing, shift, added, None, later)
+        return Past.of(windows, frame, self.gaps, self.reach)
+
+    def start_from(self, past: Past) -> State:
+        """Return the state before the step that follows a past; see `past`."""
+        later = past.known.new_empty(len(past.known), 0, self.frame.n_outputs)
+        return State(self, past, None, later)
 
     def complete(
         self, windows: Tensor, n_pasts: int, generator: torch.Generator | None
@@ -173,8 +172,7 @@ class Law(nn.Module, ABC):
     @property
     def n_stimuli(self) -> int:
         """Stimulus channels; 0 where the channels of X are not lagged targets."""
-        frame = self.frame
-        return frame.n_channels - frame.n_outputs if frame.is_autoregressive else 0
+        return self.frame.n_stimuli
 
     def check_autoregressive(self) -> None:
         """Refuse to advance where the channels of X are not the lagged targets."""

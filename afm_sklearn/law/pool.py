@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .frame import Frame
 from .gaps import Gaps
 from .mixture import Mixture
+from .past import Pasts
 from .residual import ResidualLaw
 from .step import StepLaw
 
@@ -53,7 +54,8 @@ class PoolLaw(nn.Module):
 
     def start(self, windows: Tensor) -> PoolState:
         """Return the state before the step that windows (n, L, c) lead to."""
-        states = tuple(member.start(windows) for member in self.members)
+        pasts = Pasts(windows)
+        states = tuple(pasts.start(member) for member in self.members)
         return PoolState(states, self.log_weights, self.log_weights_ahead)
 
     def courses(self) -> list[tuple[int, int, float]]:

@@ -14,6 +14,7 @@ from .frame import Frame
 from .gaps import Gaps
 from .law import Law
 from .linear import LinearLaw
+from .past import Past
 from .resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
 
 
@@ -37,9 +38,9 @@ class ResidualLaw(Law):
         self.linear, self.errors = linear, errors
         self.reach = linear.n_lags
 
-    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
-        """Return the location of standardised windows, which is affine in them."""
-        return [self.linear.embed(x)]
+    def embed(self, past: Past) -> list[Tensor]:
+        """Return the location of windows, which is affine in them."""
+        return [past.location(self.linear)]
 
     def embed_later(self, steps: Tensor) -> list[Tensor]:
         """Return what the newest steps (n, h, d) add to it, where they were zero."""

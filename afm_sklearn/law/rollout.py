@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .mixture import choose_parts
+from .past import Pasts
 from .pool import PoolLaw
 
 
@@ -51,41 +53,72 @@ def rollout(
         counts = torch.full((n,), n_samples, device=windows.device)
         paths = draw_histories(law.start(windows), shown, counts, generator)
         return paths.unflatten(0, (n, n_samples))
-    courses = law.courses()
-    firsts, aheads, weights = zip(*courses, strict=True)
+    firsts, aheads, weights = zip(*law.courses(), strict=True)
     log_weights = torch.tensor(weights, device=windows.device).log()
     course = choose_parts(log_weights, n, n_samples, generator)
-    first = torch.tensor(firsts, device=windows.device)[course]
-    ahead = torch.tensor(aheads, device=windows.device)[course]
-    shape = n, n_samples, horizon, law.frame.n_outputs
+    pasts, later = Pasts(windows, shown[0]), [None, *shown[1:]]
+    shape = n * n_samples, horizon, law.frame.n_outputs
     out = torch.empty(shape, dtype=torch.float64, device=windows.device)
-    for k, member in enumerate(law.members):
-        own = first == k
-        rows, counts = _counted(own)
-        if len(rows):
-            state, seen = member.start(windows[rows]), _of_rows(shown[:1], rows)
-            out[:, :, 0][own] = draw_first(state, seen[0], counts, generator)
-    if horizon == 1:
-        return out
-    for k, member in enumerate(law.members):
-        own = ahead == k
-        rows, counts = _counted(own)
-        if len(rows):
-            state, seen = member.start(windows[rows]), _of_rows(shown, rows)
-            y = out[:, :, 0][own]
-            out[own] = draw_ahead(state, y, seen, counts, generator)
-    return out
+    first = torch.tensor(firsts, device=windows.device)[course]
+    for share in _shares(first, law.members):
+        out[share.places, 0] = share.draw(pasts, later[:1], generator)[:, 0]
+    if horizon > 1:
+        ahead = torch.tensor(aheads, device=windows.device)[course]
+        for share in _shares(ahead, law.members):
+            y = out[share.places, 0]
+            out[share.places] = share.draw(pasts, later, generator, y)
+    return out.unflatten(0, (n, n_samples))
 
 
-def _counted(own: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (n, n_samples) with anything, and of how many samples."""
-    counts = own.sum(1)
-    rows = counts.nonzero()[:, 0]
-    return rows, counts[rows]
+@dataclass(frozen=True)
+class _Share:
+    """Trajectories that a member of a pool draws.
+
+    Attributes
+    ----------
+    member : StepLaw or ResidualLaw
+    counts : Tensor of int, shape (n,)
+        How many from each window.
+    is_whole : bool
+        Whether some from every window.
+    places : Tensor of int, shape (sum of counts,)
+        Where they belong among all of all windows.
+    """
+
+    member: Any
+    counts: Tensor
+    is_whole: bool
+    places: Tensor
+
+    def draw(
+        self,
+        pasts: Pasts,
+        shown: Sequence[Tensor | None],
+        generator: torch.Generator | None,
+        y: Tensor | None = None,
+    ) -> Tensor:
+        """Draw them all (sum of counts, horizon, d), the first step if it is None."""
+        counts = self.counts
+        if self.is_whole:
+            state = pasts.start(self.member)
+        else:
+            rows = counts.nonzero()[:, 0]
+            state, counts = pasts.start_some(self.member, rows), counts[rows]
+            shown = [step if step is None else step[rows] for step in shown]
+        if y is None:
+            y = draw_first(state, shown[0], counts, generator)
+        return draw_ahead(state, y, shown, counts, generator)
 
 
-def _of_rows(shown: Sequence[Tensor | None], rows: Tensor) -> list[Tensor | None]:
-    return [step if step is None else step[rows] for step in shown]
+def _shares(choice: Tensor, members: Sequence[Any]) -> Iterator[_Share]:
+    """Part trajectories (n, n_samples) by the member that draws them."""
+    each = torch.arange(len(members), device=choice.device)
+    counts = (choice == each[:, None, None]).sum(2)
+    sizes, least = counts.sum(1).tolist(), counts.amin(1).tolist()
+    places = choice.flatten().argsort(stable=True).split(sizes)
+    for k, member in enumerate(members):
+        if sizes[k]:
+            yield _Share(member, counts[k], least[k] > 0, places[k])
 
 
 def draw_histories(
@@ -124,6 +157,8 @@ def draw_first(
 ) -> Tensor:
     """Draw the next step alone: (sum of counts, d); see `draw_histories`."""
     y: Tensor = state.predict(shown).rsample(int(counts.max()), generator=generator)
+    if len(y) == 1:
+        return y[0]
     is_asked = torch.arange(y.shape[1], device=y.device) < counts[:, None]
     return y[is_asked]
 

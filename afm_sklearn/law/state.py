@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
+from .past import Past
 from .widening import Widened
 
 if TYPE_CHECKING:
@@ -29,32 +30,20 @@ class State:
     Attributes
     ----------
     law : Law
-    known : Tensor of shape (w, L, c)
-        Standardised windows without gaps; later steps of the activity are zero.
-    missing : Tensor of shape (w, L, c) or None
-        1 where something was filled.
-    shift : Tensor of shape (w, d) or None
-        How far the windows have left the training range.
-    added : Tensor of shape (w, L) or None
-        Variance that the stimulus of each step adds; see `Widening`.
+    past : Past
+        The windows, with the stimulus since.
     rows : Tensor of shape (n,) or None
         The window of each history; None where each has its own.
     later : Tensor of shape (n, h, d)
         Standardised lagged activity of the steps since.
-    awaits_stimulus : bool
-        Whether the stimulus of the next step is unknown yet.
     clocks : dict
         What the time does to the velocity of the flow, the same for all steps.
     """
 
     law: Law
-    known: Tensor
-    missing: Tensor | None
-    shift: Tensor | None
-    added: Tensor | None
+    past: Past
     rows: Tensor | None
     later: Tensor
-    awaits_stimulus: bool = False
     clocks: dict[Any, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -75,18 +64,17 @@ class State:
             Of n histories, with ``rsample``, ``mean``, ``quantile``, ``cdf``,
             ``log_prob`` and ``log_prob_by_channel``.
         """
-        known = self._at(stimulus)
-        parts = self.law.embed(known, self.missing)
+        past = self.past.under(stimulus)
+        parts = self.law.embed(past)
         if self.rows is not None:
             parts = [part[self.rows] for part in parts]
         if self.later.shape[1]:
             later = self.law.embed_later(self.later)
             parts = [a + b for a, b in zip(parts, later, strict=True)]
         p = self.law.distribution(parts, self._own_shift(), self.clocks)
-        added = self._added(stimulus)
-        if added is None:
+        if past.added is None:
             return p
-        scale = (1 + added.amax(1, keepdim=True)).sqrt()
+        scale = (1 + past.added.amax(1, keepdim=True)).sqrt()
         return Widened(p, scale if self.rows is None else scale[self.rows])
 
     def advance(self, y: Tensor, stimulus: Tensor | None = None) -> Self:
@@ -114,20 +102,10 @@ class State:
             )
         u = law.frame.bounded(law.frame.to_u(y, self._own_shift()))
         lag = law.frame.lag(u).to(self.later)
-        known, missing = self._at(stimulus), self.missing
-        added = self._added(stimulus)
-        blank = torch.zeros_like(known[:, -1:])
-        if added is not None:
-            added = torch.cat([added[:, 1:], torch.zeros_like(added[:, :1])], 1)
-        if missing is not None:
-            missing = torch.cat([missing[:, 1:], blank], 1)
         return replace(
             self,
-            known=torch.cat([known[:, 1:], blank], 1),
-            missing=missing,
-            added=added,
+            past=self.past.under(stimulus).moved_on(),
             later=torch.cat([self.later, lag[:, None]], 1)[:, -law.reach :],
-            awaits_stimulus=law.n_stimuli > 0,
         )
 
     def branch(self, rows: Tensor) -> Self:
@@ -135,41 +113,7 @@ class State:
         own = rows if self.rows is None else self.rows[rows]
         return replace(self, rows=own, later=self.later[rows])
 
-    def _at(self, stimulus: Tensor | None) -> Tensor:
-        """Return the known windows with the stimulus of the next step in place."""
-        s = self.law.n_stimuli
-        if stimulus is None:
-            if self.awaits_stimulus:
-                raise ValueError(
-                    f"stimulus is None, but the law has {s} stimulus channels"
-                )
-            return self.known
-        expected = (len(self.known), s)
-        if stimulus.shape != expected:
-            raise ValueError(
-                f"stimulus has shape {tuple(stimulus.shape)}, expected {expected}"
-            )
-        if not s:
-            return self.known
-        at = self.law.frame.standardize_stimulus(stimulus).to(self.known)
-        newest = torch.cat([self.known[:, -1, :-s], torch.nan_to_num(at)], 1)
-        return torch.cat([self.known[:, :-1], newest[:, None]], 1)
-
-    def _added(self, stimulus: Tensor | None) -> Tensor | None:
-        """Variance that the stimulus of each step adds, with that of the next step."""
-        if stimulus is None:
-            return self.added
-        newest = self.law.frame.widen(stimulus)
-        if self.added is None and newest is None:
-            return None
-        like = self.law.frame.x_mean
-        added = (
-            like.new_zeros(self.known.shape[:2]) if self.added is None else self.added
-        )
-        newest = like.new_zeros(len(added)) if newest is None else newest
-        return torch.cat([added[:, :-1], newest[:, None]], 1)
-
     def _own_shift(self) -> Tensor | None:
-        if self.shift is None or self.rows is None:
-            return self.shift
-        return self.shift[self.rows]
+        if self.past.shift is None or self.rows is None:
+            return self.past.shift
+        return self.past.shift[self.rows]

@@ -22,6 +22,7 @@ from .law import Law
 from .linear import LinearLaw
 from .networks.architecture import Architecture
 from .networks.encoders import HistoryEncoder
+from .past import Past
 
 
 class StepLaw(Law):
@@ -211,11 +212,11 @@ class StepLaw(Law):
         networks = [*self.channels.members, *([] if self.flow is None else [self.flow])]
         return [network.encoder for network in networks]
 
-    def embed(self, x: Tensor, missing: Tensor | None) -> list[Tensor]:
-        """Return all that is affine in the activity of standardised windows."""
-        embedded = [self.channels.linear.embed(x)]
+    def embed(self, past: Past) -> list[Tensor]:
+        """Return all that is affine in the activity of windows."""
+        embedded = [past.location(self.channels.linear)]
         for encoder in self.encoders():
-            embedded += encoder.embed(x, missing)
+            embedded += encoder.embed(past.known, past.missing)
         return embedded
 
     def embed_later(self, steps: Tensor) -> list[Tensor]:
