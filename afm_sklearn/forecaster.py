@@ -9,7 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 from .answers import N_NUMBERS
 from .base import Array, BaseForecaster
@@ -238,7 +242,10 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
 
     def _law(self) -> Any:
         """Return the law, integrated as the arguments say by now."""
-        self._validate_params()
+        asked = {"solver": self.solver, "n_steps": self.n_steps}
+        constraints = {name: self._parameter_constraints[name] for name in asked}
+        # All were checked by fit; checking them anew costs as much as some draws.
+        validate_parameter_constraints(constraints, asked, type(self).__name__)
         n_steps = None if self.n_steps == "auto" else self.n_steps
         return self.law_.with_solver(self.solver, n_steps)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..evaluation.unwrap import as_fitted, require, take_apart
+from ..inputs import InputChecks
 from ..windows import SlidingWindow, sliding_windows
 
 Array = NDArray[Any]
@@ -93,11 +94,15 @@ class Chain:
             X = step.transform(X)
         if np.ndim(X) == 3:
             return X
-        if _owns_windows(self.forecaster):
+        if not _owns_windows(self.forecaster):
+            has_windows = any(isinstance(s, SlidingWindow) for s in self.transformers)
+            length = 1 if has_windows else self.length
+            return sliding_windows(np.asarray(X, np.float64), length)
+        if not isinstance(self.forecaster, InputChecks):
             return self.forecaster.make_windows(as_fitted(self.forecaster, X))
-        has_windows = any(isinstance(s, SlidingWindow) for s in self.transformers)
-        length = 1 if has_windows else self.length
-        return sliding_windows(np.asarray(X, np.float64), length)
+        # What it makes of the rows of one run; it checks windows when it draws.
+        length, n_channels = self.forecaster.window_shape_
+        return sliding_windows(np.asarray(X, np.float64)[:, :n_channels], length)
 
 
 def _owns_windows(forecaster: Any) -> bool:

@@ -107,6 +107,8 @@ class PoolLaw(nn.Module):
     def with_solver(self, solver: str, n_steps: int | None) -> Self:
         """Return the same law, flows in it integrated in another way."""
         members = [member.with_solver(solver, n_steps) for member in self.members]
+        if all(new is old for new, old in zip(members, self.members, strict=True)):
+            return self
         return type(self)(members, self.log_weights, self.log_weights_ahead)
 
     @property

@@ -171,10 +171,11 @@ def draw_ahead(
     generator: torch.Generator | None,
 ) -> Tensor:
     """Draw the steps after a first one y (sum of counts, d); see `draw_histories`."""
+    if len(shown) == 1:
+        return y[:, None]
     steps = [y]
-    if len(shown) > 1:
-        rows = torch.arange(len(counts), device=y.device).repeat_interleave(counts)
-        state = state.branch(rows)
+    rows = torch.arange(len(counts), device=y.device).repeat_interleave(counts)
+    state = state.branch(rows)
     for before, now in pairwise(shown):
         state = state.advance(steps[-1], before)
         steps.append(state.predict(now).rsample(1, generator=generator)[:, 0])

@@ -169,12 +169,13 @@ class StepLaw(Law):
 
     def with_solver(self, solver: str, n_steps: int | None) -> StepLaw:
         """Return the same law, its flow integrated in another way."""
+        n_steps = self.n_steps if n_steps is None else n_steps
+        if (solver, n_steps) == (self.solver, self.n_steps):
+            return self
         law = copy.copy(self)
-        law.solver = solver
-        law.n_steps = self.n_steps if n_steps is None else n_steps
-        if (law.solver, law.n_steps) != (self.solver, self.n_steps):
-            # What is known of each channel is that of the other solver.
-            law._modules = {**self._modules, "margins": None}
+        law.solver, law.n_steps = solver, n_steps
+        # What is known of each channel is that of the other solver.
+        law._modules = {**self._modules, "margins": None}
         return law
 
     def distribution(
