@@ -100,3 +100,24 @@ def test_selection_has_weights_for_the_next_step_and_for_those_after_it():
     for key in ("weight", "weight ahead"):
         shares = [record[key] for record in linear]
         assert sum(shares) == pytest.approx(pool[key], abs=1e-6)
+
+
+def test_what_members_share_is_shared_in_copies_too():
+    members = [_always(0), _always(1)]
+    members[1].linear = members[0].linear
+    law = PoolLaw(members, *torch.full((2, 2), 0.5).log()).eval()
+    for copy in (law.in_double(), PoolLaw.from_config(law.config())):
+        first, second = copy.members
+        assert first.linear is second.linear
+        assert first.frame is not second.frame
+
+
+def test_a_forecast_that_was_asked_for_before_has_its_gradient():
+    law, windows = _always(1), torch.zeros(2, 1, 1, dtype=torch.float64)
+    law.linear.coef.fill_(2.0)
+    law.errors.is_relative, law.errors.gives_y = True, False
+    state = law.start(windows.requires_grad_())
+    with torch.no_grad():
+        state.predict()
+    state.predict().mean.sum().backward()
+    assert windows.grad.flatten().tolist() == [2.0, 2.0]

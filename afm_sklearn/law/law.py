@@ -152,12 +152,7 @@ class Law(nn.Module, ABC):
 
     def in_double(self) -> Self:
         """Return the same law in double precision; this one stays as it is."""
-        twin = type(self).from_config(self.config())
-        state = {
-            name: values.double() if values.is_floating_point() else values
-            for name, values in self.state_dict().items()
-        }
-        twin.load_state_dict(state, assign=True)
+        twin: Self = in_double(self)
         return twin
 
     def with_solver(self, solver: str, n_steps: int | None) -> Self:
@@ -181,3 +176,14 @@ class Law(nn.Module, ABC):
                 "the channels of the windows are not the lagged targets: the law "
                 "cannot advance"
             )
+
+
+def in_double(law: Any) -> Any:
+    """Return the same law, or pool of laws, in double precision; `law` stays."""
+    twin = type(law).from_config(law.config())
+    state = {
+        name: values.double() if values.is_floating_point() else values
+        for name, values in law.state_dict().items()
+    }
+    twin.load_state_dict(state, assign=True)
+    return twin

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from .frame import Frame
 from .gaps import Gaps
+from .law import in_double
 from .mixture import Mixture
 from .past import Pasts
 from .residual import ResidualLaw
 from .step import StepLaw
 
 ROUNDING = 1e-7  # of weights
+PARTS = "frame", "gaps", "linear"  # that members may share
 KEPT = 4  # of the numbers that a member's answer needs, one stays for the others
 
 
@@ -89,20 +91,26 @@ class PoolLaw(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """Return all but the tensors, as plain JSON types."""
-        return {"kind": "pool", "members": [m.config() for m in self.members]}
+        shared = {part: _first_with_same(self.members, part) for part in PARTS}
+        members = [member.config() for member in self.members]
+        return {"kind": "pool", "members": members, "shared": shared}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build a law whose tensors `load_state_dict` then fills."""
         kinds: dict[str, Any] = {"step": StepLaw, "residual": ResidualLaw}
         members = [kinds[m["kind"]].from_config(m) for m in config["members"]]
+        # Files of older versions do not say what members share.
+        for part, firsts in config.get("shared", {}).items():
+            for member, first in zip(members, firsts, strict=True):
+                if first is not None:
+                    setattr(member, part, getattr(members[first], part))
         return cls(members, *torch.zeros(2, len(members), dtype=torch.float32))
 
     def in_double(self) -> Self:
         """Return the same law in double precision; this one stays as it is."""
-        members = [member.in_double() for member in self.members]
-        logs = self.log_weights.double(), self.log_weights_ahead.double()
-        return type(self)(members, *logs)
+        twin: Self = in_double(self)
+        return twin
 
     def with_solver(self, solver: str, n_steps: int | None) -> Self:
         """Return the same law, flows in it integrated in another way."""
@@ -143,6 +151,15 @@ class PoolLaw(nn.Module):
         """Draws that a quantile or a density needs, about."""
         each = [m.answer_width for m in self.members]
         return max(*each, sum(each) // KEPT)
+
+
+def _first_with_same(members: Sequence[Any], part: str) -> list[int | None]:
+    """Return the first member with the very part of each; None where it has none."""
+    parts = [getattr(member, part, None) for member in members]
+    first: dict[Any, int] = {}
+    for k, own in enumerate(parts):
+        first.setdefault(own, k)
+    return [None if own is None else first[own] for own in parts]
 
 
 def joined(
