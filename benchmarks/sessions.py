@@ -33,7 +33,7 @@ from afm_sklearn import (
 )
 from afm_sklearn.datasets import make_sessions
 
-LENGTH, HORIZON, N_SAMPLES = 3, 8, 100
+LENGTH, HORIZON, N_SAMPLES = 3, 8, 400
 FEW, SOME, MANY = 240, 480, 2400
 N_TEST, N_NEW_LISTENERS = 800, 3
 PENALTIES = np.logspace(-2, 6, 17)

@@ -45,7 +45,9 @@ def main():
     if arguments.markdown:
         names = [n for n in arguments.names if model in results.found.get(n, {})]
         print(markdown([results.comparison(name, model) for name in names]))
-        print(f"\n{forms_markdown(results, names, [form_name(f) for f in FORMS])}")
+        forms = [form_name(f) for f in FORMS]
+        if any(set(forms) <= set(results.found[name]) for name in names):
+            print(f"\n{forms_markdown(results, names, forms)}")
         return
     comparisons = []
     for name in arguments.names:
