@@ -6,18 +6,22 @@ The sequence is Gaussian, and what is missing given the rest is, too: its mean m
 
 over the missing entries, and a draw minimises the same with each term shifted by
 standard normal noise (Papandreou & Yuille, Gaussian sampling by local perturbations,
-2010). Both are the answers of a Kalman smoother; conjugate gradients find them without
-covariances of the state, so that hundreds of channels with many lags are no obstacle.
+2010). Both are the answers of a Kalman smoother. The missing entries are solved for
+directly, as they make a band, or where that is large by conjugate gradients: neither
+holds covariances of the state, and channels with many lags are no obstacle.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve_banded, solve_triangular
 
+from ..compute import budget
+from .banded import band_root, band_width
 from .surrogate import LinearSurrogate
 
 Array = NDArray[Any]
@@ -26,6 +30,7 @@ TOLERANCE = 1e-5  # of the residual, relative to where it starts
 DRAWN = 1e-4  # of draws, whose chance is larger
 ROUGH = 1e-2  # where a law is only judged
 MAX_STEPS = 500
+LARGE = 4  # parts of the working memory that a band may take
 
 
 class Smoother:
@@ -77,6 +82,11 @@ class Smoother:
         """Find the sequences whose white errors are nearest to the noise."""
         start = np.broadcast_to(self.known, noise.shape)
         rest = self._adjoint(noise - self._white(start, offset=True))
+        if self._root is not None:
+            found = start.copy()
+            solved = cho_solve_banded((self._root, True), rest[:, self.missing].T)
+            found[:, self.missing] += solved.T
+            return found
         found = np.zeros(noise.shape)
         weight = 1.0 / self._diagonal()
         direction = moved = weight * rest
@@ -96,6 +106,16 @@ class Smoother:
             direction = moved + turn[:, None, None] * direction
             size = new
         return start + found
+
+    @cached_property
+    def _root(self) -> Array | None:
+        """Root of the normal equations; None where it is large."""
+        width = band_width(self.missing, len(self.law.weights))
+        if not 0 < width * self.missing.sum() <= LARGE * budget():
+            return None
+        effects = np.stack([np.eye(len(self.scale)), *(-w for w in self.law.weights)])
+        effects = effects @ self.whitener
+        return band_root(self.missing, self.follows, self.scale, effects)
 
     def _white(self, y: Array, *, offset: bool) -> Array:
         """White errors (n, T, d) of sequences; linear in them without the offset."""
