@@ -8,11 +8,11 @@ from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 from sklearn.linear_model import Ridge
 
 from afm_sklearn import Climatology, ResidualForecaster, coverage, crps, design_matrix
+from afm_sklearn.applications.beside import beside, kernels
 from afm_sklearn.applications.hiding import gaps, hidden_patterns
 from afm_sklearn.applications.impute import impute
-from afm_sklearn.applications.local import cut_pieces
 from afm_sklearn.applications.mixing import mix
-from afm_sklearn.applications.stationary import StationarySmoother, _shapes
+from afm_sklearn.applications.placing import copied_gaps
 
 
 def _smooth_series(n=300, d=4, seed=0):
@@ -120,42 +120,79 @@ def test_hidden_gaps_are_as_long_and_as_wide_as_those_that_are_missing():
     assert hidden_patterns(everything, np.zeros(20, int), rng) == []
 
 
+def test_copies_of_a_gap_are_whole_and_apart_from_what_is_missing():
+    labels = np.repeat([0, 1], 150)
+    missing = np.zeros((300, 8), bool)
+    missing[60:70] = True
+    missing[200:240, 3] = True
+    rounds = copied_gaps(missing, labels, np.random.default_rng(0))
+    lost_at_once = set()
+    for hidden in rounds:
+        assert not (hidden & missing).any()
+        numbers = gaps(hidden | missing, labels)
+        lasts = np.bincount(numbers[numbers >= 0])
+        assert set(lasts) <= {10, 40}
+        lost_at_once |= set(hidden.sum(1))
+    assert {1, 8} <= lost_at_once
+    hidden = np.any(rounds, axis=0)
+    assert hidden.mean(0).max() <= 0.25
+    everything = np.ones((20, 2), bool), np.zeros(20, int)
+    assert copied_gaps(*everything, np.random.default_rng(0)) == []
+
+
 def test_chance_gains_leave_the_law_and_large_ones_do_not():
     rng = np.random.default_rng(0)
     n = 600
     truth, cluster, channel = rng.normal(size=n), np.arange(n), np.arange(n) % 3
-    law, size = np.zeros(n), np.ones(n)
-    poor = 0.3 * rng.normal(size=(2, n))
-    same = mix(truth, np.stack([law, *poor]), size, channel, cluster, 3)
-    np.testing.assert_allclose(same.weights, [1, 0, 0])
+    law, sizes = np.zeros(n), np.ones((2, n))
+    poor = 0.3 * rng.normal(size=n)
+    same = mix(truth, np.stack([law, poor]), sizes, channel, cluster, 3)
+    assert same.weight < 0.02
     np.testing.assert_allclose(same.widening, 1.0, atol=0.03)
     good = truth + 0.3 * rng.normal(size=n)
-    better = mix(truth, np.stack([law, good, poor[0]]), size, channel, cluster, 3)
-    assert better.weights[1] > 0.8
+    better = mix(truth, np.stack([law, good]), sizes, channel, cluster, 3)
+    assert better.weight > 0.8
     assert (better.widening < 0.6).all()
-    wide = mix(truth, np.stack([law, *poor]), 0.4 * size, channel, cluster, 3)
+    wide = mix(truth, np.stack([law, poor]), 0.4 * sizes, channel, cluster, 3)
     np.testing.assert_allclose(wide.widening, 2.5, rtol=0.15)
+    # Six gaps of a hundred entries that err together are six, not six hundred.
+    together = np.repeat(rng.normal(size=6), 100)
+    at = np.repeat(np.arange(6), 100)
+    few = mix(together, np.stack([law, law]), sizes, at % 3, at, 3)
+    assert np.ptp(few.widening) < 0.1
 
 
-def test_the_stationary_smoother_is_gaussian_conditioning_on_the_circle():
-    rng = np.random.default_rng(0)
-    y = rng.normal(size=(1, 40, 2))
-    y[rng.random(y.shape) < 0.2] = np.nan
-    y[0, 10:15] = np.nan
-    process = StationarySmoother(y, np.ones(2))
-    process.fit(rng, 0.1)
-    lag = np.fft.irfft(process.covariance, n=process.n, axis=0)
-    step = np.subtract.outer(np.arange(40), np.arange(40)) % process.n
-    covariance = lag[step].transpose(0, 2, 1, 3).reshape(80, 80)
-    seen = ~np.isnan(y).ravel()
-    known = np.linalg.solve(covariance[np.ix_(seen, seen)], y.ravel()[seen])
-    exact = (covariance[:, seen] @ known).reshape(40, 2)
-    np.testing.assert_allclose(process.mean()[0], exact, atol=2e-2)
-    assert (_shapes(50) > 0).all()
+def _channel_of_others(n=400, d=5, seed=0):
+    """Draw channels, of which the first is a sum of the others and a smooth process."""
+    rng = np.random.default_rng(seed)
+    lag = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    others = rng.normal(size=(n, d))
+    slopes = rng.normal(size=d) / np.sqrt(d)
+    smooth = np.linalg.cholesky(kernels(lag)[3] + 1e-6 * np.eye(n))
+    rest = smooth @ rng.normal(size=n) + 0.3 * rng.normal(size=n)
+    covariance = kernels(lag)[3] + 0.09 * np.eye(n)
+    return np.column_stack([others @ slopes + rest, others]), slopes, covariance
 
 
-def test_pieces_put_together_are_the_recording():
-    labels = np.repeat([0, 1, 2], [600, 20, 300])
-    y = np.arange(920.0)[:, None]
-    pieces = cut_pieces(labels)
-    np.testing.assert_array_equal(pieces.join(pieces.cut(y), 920), y)
+def test_a_channel_is_told_by_others_and_by_itself_as_by_its_true_covariance():
+    apart, width = [], []
+    for seed in range(5):
+        y, slopes, covariance = _channel_of_others(seed=seed)
+        lost = np.zeros(y.shape, bool)
+        lost[100:104, 0] = lost[300:330, 0] = True
+        there = lost[:, 0]
+        known = np.linalg.solve(
+            covariance[np.ix_(~there, ~there)], covariance[np.ix_(~there, there)]
+        )
+        rest = y[:, 0] - y[:, 1:] @ slopes
+        exact = y[there, 1:] @ slopes + rest[~there] @ known
+        across = covariance[np.ix_(~there, there)]
+        size = np.sqrt(covariance.diagonal()[there] - (known * across).sum(0))
+        shown, labels = np.where(lost, np.nan, y), np.zeros(len(y), int)
+        filled = np.where(lost, 0.0, y)
+        told = beside(shown, [shown], [filled], [lost], labels, np.ones(6))[0]
+        np.testing.assert_array_equal(told.mean[~lost], y[~lost])
+        apart.append((told.mean[lost] - exact) / size)
+        width.append(told.size[lost] / size)
+    assert np.sqrt(np.mean(np.square(apart))) < 0.35  # variances were to be learnt
+    assert np.mean(width) == pytest.approx(1.0, abs=0.1)

@@ -9,18 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .beside import Beside, beside
 from .hiding import ENTRIES_WANTED, beginnings, gaps, hidden_patterns
-from .local import local_means
 from .mixing import Mixture, mix
+from .placing import GAPS_WANTED, copied_gaps
 from .smoother import Smoother
 from .surrogate import LinearSurrogate
 
 Array = NDArray[Any]
 Labels = NDArray[np.intp]
 
-MOST_FITS = 4  # each with entries of its own hidden
-MANY = 20  # moments at which gaps begin: what holds of others on average holds of them
-N_DRAWS = 5  # of the smoother in a round, that tell its spread
+MOST_FITS = 2  # each with entries of its own hidden
+MORE_FITS = 4  # where few gaps are hidden in each
+MANY = 20  # moments at which gaps begin: their pattern is moved as a whole
+N_DRAWS = 10  # of the smoother in a round, that tell its spread
+MORE_DRAWS = 40  # where it is to be used
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,6 @@ def fill(
 ) -> Filled:
     """Smooth under the law, and as entries hidden on purpose say, by other means.
 
-    Where there are few gaps it is the law alone: what helps elsewhere need not help in
-    them.
-
     Parameters
     ----------
     law : LinearSurrogate
@@ -99,64 +99,92 @@ def fill(
     whole = smoother()
     mean = whole.mean()[lead.place]
     plain = Filled(mean, mean, np.ones(y.shape[1]), whole, lead.place)
-    live = np.flatnonzero(_varies(y, spread))
-    missing = np.isnan(y)
-    n_moments = beginnings(missing, labels).any(1).sum()
-    if law_alone or not len(live) or n_moments < MANY:
+    live = _varies(y, spread)
+    if law_alone or not live.any():
         return plain
-    path = _path(law, lead.follows)[lead.place]
-    seed = int(rng.integers(2**31))
-    told: list[Any] = []
-    for _ in range(MOST_FITS):
-        rounds = hidden_patterns(missing, labels, rng)
-        rounds = [hidden for hidden in rounds if hidden[:, live].any()]
+    missing = np.isnan(y)
+    has_few = beginnings(missing, labels).any(1).sum() < MANY
+    hide = copied_gaps if has_few else hidden_patterns
+    told: list[Told] = []
+    for _ in range(MORE_FITS if has_few else MOST_FITS):
+        rounds = [hidden & live for hidden in hide(missing, labels, rng)]
+        rounds = [hidden for hidden in rounds if hidden.any()]
         if not rounds:
             break
+        around = [smoother(hidden).draw_around(N_DRAWS, rng) for hidden in rounds]
+        laws = [_moments(*one, lead.place) for one in around]
         left = np.where(np.any(rounds, axis=0), np.nan, y)
         shown = [np.where(hidden, np.nan, y) for hidden in rounds]
-        beside = local_means(left, shown, labels, live, law, path, spread, seed)
-        for hidden, others in zip(rounds, beside, strict=True):
-            draws, law_mean = smoother(hidden).draw_around(N_DRAWS, rng)
-            size = np.sqrt(((draws - law_mean) ** 2).mean(0))[lead.place]
-            told.append((hidden, np.stack([law_mean[lead.place], *others]), size))
-        if sum(hidden.sum() for hidden, _, _ in told) >= ENTRIES_WANTED:
+        filled = [one.mean for one in laws]
+        others = beside(left, shown, filled, rounds, labels, spread)
+        told += map(Told, rounds, laws, others)
+        if _tells_enough(told, labels):
             break
     if not told:
         return plain
-    mixture = _judge(y, labels, live, told)
-    mixed = mean
-    if mixture.weights[0] < 1.0:
-        others = local_means(y, [y], labels, live, law, path, spread, seed)[0]
-        means = np.stack([mean, *others])
-        mixed = mean.copy()
-        mixed[:, live] = np.tensordot(mixture.weights, means[:, :, live], axes=1)
-    return replace(plain, mean=mixed, widening=mixture.widening)
+    weight, widening = _judge(y, labels, told)
+    if weight > 0:
+        wanted = missing & live
+        other = beside(y, [y], [mean], [wanted], labels, spread)[0]
+        own = _moments(*whole.draw_around(MORE_DRAWS, rng), lead.place)
+        widening = widening * (1 - weight + weight * _ratio(wanted, own, other))
+        mean = mean + weight * (other.mean - mean)
+    return replace(plain, mean=mean, widening=widening)
 
 
-def _judge(y: Array, labels: Labels, live: Labels, told: Sequence[Any]) -> Mixture:
-    """Weigh means by all hidden entries; a gap is one cluster in its round.
+class Told(NamedTuple):
+    """What was hidden, and what the law and the rest of the recording say of it."""
 
-    Gaps of several channels at once are one, too.
+    hidden: NDArray[np.bool_]
+    law: Beside
+    other: Beside
+
+
+def _moments(draws: Array, mean: Array, place: Labels) -> Beside:
+    size = np.sqrt(((draws - mean) ** 2).mean(0))
+    return Beside(mean[place], size[place])
+
+
+def _ratio(wanted: NDArray[np.bool_], law: Beside, other: Beside) -> Array:
+    """How much wider (d,) the other is in a channel; 1 where nothing is wanted.
+
+    Within a channel the law tells where it is wide: it draws.
     """
+    own, its = ((wanted * one.size**2).sum(0) for one in (law, other))
+    floor = np.finfo(float).tiny
+    ratio: Array = np.sqrt((its + floor) / (own + floor))
+    return np.where(wanted.any(0), ratio, 1.0)
+
+
+def _tells_enough(told: Sequence[Told], labels: Labels) -> bool:
+    n_gaps = sum(beginnings(one.hidden, labels).any(1).sum() for one in told)
+    n_entries = sum(one.hidden.sum() for one in told)
+    return bool(n_entries >= ENTRIES_WANTED and n_gaps >= GAPS_WANTED)
+
+
+def _judge(y: Array, labels: Labels, told: Sequence[Told]) -> Mixture:
+    """Weigh both by all hidden entries; gaps that begin together are one cluster."""
     truth, means, sizes, channels, clusters = [], [], [], [], []
-    n_clusters = 0
-    for hidden, mean, size in told:
-        some = hidden.copy()
-        some[:, np.setdiff1d(np.arange(y.shape[1]), live)] = False
-        step, channel = np.nonzero(some)
-        number = gaps(some, labels)[some]
+    for hidden, law, other in told:
+        step, channel = np.nonzero(hidden)
+        number = gaps(hidden, labels)[hidden]
         first = np.full(number.max() + 1, len(y))
         np.minimum.at(first, number, step)
-        truth.append(y[some])
-        means.append(mean[:, some])
-        sizes.append(size[some])
+        # Copies that overlap, of other rounds, tell the same.
+        first = first[number]
+        lowest = np.full(len(y), y.shape[1])
+        np.minimum.at(lowest, first, channel)
+        length = max(1, round(len(number) / (number.max() + 1)))
+        likewise = law.size * _ratio(hidden, law, other)
+        truth.append(y[hidden])
+        means.append([law.mean[hidden], other.mean[hidden]])
+        sizes.append([law.size[hidden], likewise[hidden]])
         channels.append(channel)
-        clusters.append(first[number] + n_clusters)
-        n_clusters += len(y)
+        clusters.append(first // length * y.shape[1] + lowest[first])
     return mix(
         np.concatenate(truth),
         np.concatenate(means, axis=1),
-        np.concatenate(sizes),
+        np.concatenate(sizes, axis=1),
         np.concatenate(channels),
         np.concatenate(clusters),
         y.shape[1],
@@ -205,14 +233,3 @@ def _with_lead_in(
     first = place[np.diff(labels, prepend=-1) > 0] - 2 * length
     follows[(first[:, None] + np.arange(length)).ravel()] = False
     return replace(law, drift=drift), LeadIn(whole, follows, place)
-
-
-def _path(law: LinearSurrogate, follows: NDArray[np.bool_]) -> Array:
-    """Follow the law where nothing is observed (T', d)."""
-    away = np.zeros(law.drift.shape)
-    for t in np.flatnonzero(follows):
-        away[t] = law.drift[t] - law.centre
-        for k, weights in enumerate(law.weights, 1):
-            away[t] += away[t - k] @ weights
-    path: Array = law.centre + away
-    return path

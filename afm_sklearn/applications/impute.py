@@ -66,14 +66,15 @@ def impute(
     The law of the forecaster is replaced by the linear Gaussian law with the slopes of
     its mean, its means under each stimulus and the covariance of its draws. If it is
     linear and Gaussian, the draws are those of the Kalman smoother; if not, they have
-    its first two moments. Entries that were observed are hidden in the pattern of what
-    is missing; where they tell, beyond chance, that a stationary process fitted to the
-    recording itself is better, or that draws are too wide or too narrow, means are
-    combined and draws widened accordingly. Counts stay those of the law. Runs of fewer
-    than 200 steps are fitted together with those after them. Draws settle to the values
-    that a channel takes again and again; those of counts are counts, Poisson around the
-    smoothed mean with the dependence of the smoother. Each run is taken to have begun
-    earlier, unobserved.
+    its first two moments. Each channel is also told by the other channels at the same
+    step, and by itself before and after, as this recording says. Observed entries are
+    hidden in the pattern of what is missing, few gaps by copies of them elsewhere;
+    where they tell, beyond chance, that this is better than the law, or that draws are
+    too wide or too narrow, means are combined and draws widened accordingly. Counts
+    stay those of the law. Runs of fewer than 200 steps are fitted together with those
+    after them. Draws settle to the values that a channel takes again and again; those
+    of counts are counts, Poisson around the smoothed mean with the dependence of the
+    smoother. Each run is taken to have begun earlier, unobserved.
 
     Examples
     --------
