@@ -12,7 +12,8 @@ from sklearn.linear_model import BayesianRidge
 from afm_sklearn import AFMForecaster, coverage, crps, design_matrix
 from afm_sklearn.applications import impute
 
-N_DRAWS, N_TEST = 50, 160
+N_DRAWS, N_TEST, N_PLACES = 50, 160, 4
+OPPONENTS = "linear interpolation", "Gaussian process", "IterativeImputer"
 
 
 def lines(data, quick):
@@ -21,8 +22,8 @@ def lines(data, quick):
         return
     for name in ("alice",) if quick else ("alice", "zebrafish", "worm"):
         model, activity, stimulus, runs, test = fitted(name, data)
-        for label, lost in patterns(activity[test]):
-            yield from judge(name, label, model, activity, stimulus, runs, test, lost)
+        for label, places in patterns(activity[test]):
+            yield from judge(name, label, model, activity, stimulus, runs, test, places)
 
 
 def fitted(name, data):
@@ -36,51 +37,60 @@ def fitted(name, data):
 
 
 def patterns(y):
-    """Masks of what is hidden: entries, a channel for a while, all for a moment."""
+    """Masks of what is hidden: entries, a channel for a while, all for a moment.
+
+    A single gap says little: some are hidden at several places, one at a time.
+    """
     rng = np.random.default_rng(0)
     for share in (0.1, 0.3):
-        yield f"{share:.0%} of the entries", rng.random(y.shape) < share
-    lost = np.zeros(y.shape, bool)
-    lost[50:100, 0] = True
-    yield "a channel for 50 steps", lost
-    lost = np.zeros(y.shape, bool)
-    lost[60:70] = True
-    yield "all channels for 10 steps", lost
+        yield f"{share:.0%} of the entries", [rng.random(y.shape) < share]
+    channels, all_steps, each = [], [], np.arange(N_PLACES)
+    for k, start in zip(each, 50 - 30 * (each % 2) + 20 * (each // 2), strict=True):
+        lost = np.zeros(y.shape, bool)
+        lost[start : start + 50, (2 * k + 1) * y.shape[1] // (2 * N_PLACES)] = True
+        channels.append(lost)
+        lost = np.zeros(y.shape, bool)
+        lost[start + 10 : start + 20] = True
+        all_steps.append(lost)
+    yield "a channel for 50 steps", channels
+    yield "all channels for 10 steps", all_steps
 
 
-def judge(name, label, model, activity, stimulus, runs, test, lost):
+def judge(name, label, model, activity, stimulus, runs, test, places):
     truth = activity[test]
-    y = np.where(lost, np.nan, truth)
     given = {
         "stimulus": None if stimulus is None else stimulus[test],
         "runs": None if runs is None else runs[test],
     }
-    draws = impute(model, y, n_samples=N_DRAWS, random_state=0, **given)
-    ours = score(truth, draws, lost)
-    others = {
-        kind: score(truth, opponent(kind, y, truth, lost), lost)
-        for kind in ("linear interpolation", "Gaussian process", "IterativeImputer")
-    }
-    best = min(others, key=others.get)
+    ours, covered, others = [], [], {kind: [] for kind in OPPONENTS}
+    for lost in places:
+        y = np.where(lost, np.nan, truth)
+        draws = impute(model, y, n_samples=N_DRAWS, random_state=0, **given)
+        ours.append(score(truth, draws, lost))
+        hidden = np.where(lost, truth, np.nan)
+        inside = coverage(hidden.ravel(), draws.reshape(N_DRAWS, -1).T)
+        covered.append(np.nanmean(inside))
+        for kind, scores in others.items():
+            scores.append(score(truth, opponent(kind, y, truth, lost), lost))
+    best = min(others, key=lambda kind: np.mean(others[kind]))
+    ratio, cover = np.mean(ours) / np.mean(others[best]), float(np.mean(covered))
     yield {
         "task": f"imputation: {name}, {label}",
         "measure": "CRPS",
-        "ours": ours,
+        "ours": float(np.mean(ours)),
         "opponent": best,
-        "theirs": others[best],
+        "theirs": float(np.mean(others[best])),
         "bar": "at most .9",
-        "met": bool(ours <= 0.9 * others[best]),
+        "met": bool(ratio <= 0.9),
     }
-    hidden = np.where(lost, truth, np.nan)
-    covered = np.nanmean(coverage(hidden.ravel(), draws.reshape(N_DRAWS, -1).T))
     yield {
         "task": f"imputation: {name}, {label}",
         "measure": "90 % intervals cover",
-        "ours": float(covered),
+        "ours": cover,
         "opponent": "nominal",
         "theirs": 0.9,
         "bar": ".85 to .95",
-        "met": bool(0.85 <= covered <= 0.95),
+        "met": bool(0.85 <= cover <= 0.95),
     }
 
 
