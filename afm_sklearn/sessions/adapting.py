@@ -61,6 +61,8 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     if not names or len(data.held) < MIN_PROBED or data.held[0] < MIN_PROBED:
         return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
     scores = _judge(alone, X, y, data, [*laws.values()], core)
+    if not scores:
+        return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
     every = list(scores.values())
     relative = np.mean([score.single.mean(1) / score.best for score in every], 0)
     best = 1 + int(relative[1:].argmin())
@@ -125,16 +127,16 @@ def _check_stimulus(core: Any, data: TrainingData) -> None:
 
 def _known_laws(forecaster: Any, alone: Any) -> dict[str, Any]:
     """Return the laws that the forecaster has of as many neurons and stimuli."""
-    known = {"law": forecaster}
-    if hasattr(forecaster, "sessions_"):
-        known = {f"law of {name}": one for name, one in forecaster.sessions_.items()}
+    sessions = getattr(forecaster, "sessions_", {})
+    known = {f"law of {name}": one for name, one in sessions.items()}
+    if len({id(one) for one in sessions.values()}) < 2:
+        known = {"law": next(iter(sessions.values()), forecaster)}
     shape = alone.window_shape_, alone.n_outputs_, True
-    alike = {
-        id(one): (name, one)  # sessions of the same neurons share a forecaster
+    return {
+        name: copy.deepcopy(one.law_)
         for name, one in known.items()
         if (one.window_shape_, one.n_outputs_, one.autoregressive_) == shape
     }
-    return {name: copy.deepcopy(one.law_) for name, one in alike.values()}
 
 
 def _read_in(data: TrainingData, core: Any) -> Any:
@@ -156,6 +158,8 @@ def _judge(
     for k, (train, held) in enumerate(folds):
         probe = clone(alone).set_params(window_length=None, run_column=None)
         probe.fit(windows[train], targets[train])
+        if not probe.autoregressive_:  # too few rows tell that lags are lags
+            continue
         judged = [probe.law_, *laws]
         if core is not None:
             judged.append(
