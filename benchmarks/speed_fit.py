@@ -28,6 +28,7 @@ from afm_sklearn.fitting.training import (
 )
 from afm_sklearn.law.gaps import Gaps
 from afm_sklearn.law.initial import build
+from afm_sklearn.law.linear import LinearLaw
 from afm_sklearn.law.networks.architecture import Architecture
 
 N_ROWS, LENGTH, N_CHANNELS = 7000, 10, 20
@@ -97,7 +98,8 @@ def _model() -> ChannelLoss:
     )
     unit = torch.ones(N_CHANNELS)
     network.start_from(unit, unit.log(), torch.zeros(N_CHANNELS))
-    return ChannelLoss(network, "gaussian")
+    linear = LinearLaw(1, N_CHANNELS, N_CHANNELS)
+    return ChannelLoss(network, linear, "gaussian")
 
 
 def _train_by_hand(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..compute import row_parts
 from .data import TrainingData
 
 Array = NDArray[Any]
@@ -60,16 +61,16 @@ def origins(data: TrainingData, rows: Array, horizon: int, n: int) -> NDArray[np
 
 def _linked(data: TrainingData, rows: Array) -> Array:
     """Whether the newest lags of the row after each one are its targets."""
-    if not len(rows):
-        return np.ones(0, bool)
     s, d = data.settings, data.n_outputs
-    at = data.index(rows + 1)
-    newest = data.store.newest(1)[at][:, 0, :d].cpu().double().numpy()
-    lags = newest * data.x_scale[:d] + data.x_mean[:d]
-    apart = np.abs(lags * s.lag_scale + s.lag_offset - data.y[rows])
     _, spread = data.y_moments
-    with np.errstate(invalid="ignore"):
-        return ~(apart > 1e-3 * spread).any(1)
+    newest, linked = data.store.newest(1), np.ones(len(rows), bool)
+    for part in row_parts(len(rows), d):
+        steps = newest[data.index(rows[part] + 1)][:, 0, :d].cpu().double().numpy()
+        lags = steps * data.x_scale[:d] + data.x_mean[:d]
+        apart = np.abs(lags * s.lag_scale + s.lag_offset - data.y[rows[part]])
+        with np.errstate(invalid="ignore"):
+            linked[part] = ~(apart > 1e-3 * spread).any(1)
+    return linked
 
 
 def windows_at(data: TrainingData, rows: Array) -> torch.Tensor:
