@@ -18,7 +18,7 @@ from .candidates import Sample, candidates
 from .data import TrainingData
 from .linear import LinearStage
 from .origins import origins, spread_rows, stimulus_at, windows_at
-from .weights import Score, weight_of_second, weights_by_score
+from .weights import Score, best_newcomer, weight_of_second, weights_by_score
 
 Array = NDArray[Any]
 
@@ -242,8 +242,7 @@ def add_network(
     for share, key, each in zip(
         shares, ("weight", "weight ahead"), by_lead(scores), strict=True
     ):
-        relative = np.mean([score.single.mean(1) / score.best for score in each], 0)
-        best = 1 + int(relative[1:].argmin())
+        best = best_newcomer(each)
         weight = weight_of_second([score.pair(0, best) for score in each])
         share[0], share[best] = 1 - weight, weight
         for record in selection:

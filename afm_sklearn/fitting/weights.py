@@ -135,6 +135,12 @@ def weights_by_score(scores: Sequence[Score]) -> Array:
     return best_weights(linear, quadratic - 2 * SHRINKAGE * np.eye(len(linear)))
 
 
+def best_newcomer(scores: Sequence[Score]) -> int:
+    """Return which law but the first has the best scores; each counts as much."""
+    relative = np.mean([score.single.mean(1) / score.best for score in scores], 0)
+    return 1 + int(relative[1:].argmin())
+
+
 def weight_of_second(scores: Sequence[Score], caution: float = CAUTION) -> float:
     """Weight of the second of two laws, which the scores must be sure of.
 

@@ -13,10 +13,11 @@ from sklearn.base import clone
 
 from ..compute import threads_for
 from ..data.blocks import time_folds
+from ..data.windows import Windows
 from ..fitting.core import fit_to_core
 from ..fitting.data import TrainingData
 from ..fitting.pool import N_HELD, by_lead, cases_among, draws_of, scores_of
-from ..fitting.weights import Score, surest_weight
+from ..fitting.weights import Score, best_newcomer, surest_weight
 from ..law.pool import joined
 from .fit import can_share, own_forecaster, training_data, windows_and_targets
 
@@ -52,7 +53,8 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
         scores of held-out rows are lower than those of the session alone.
     """
     alone = _unfitted(forecaster, X, y).fit(X, y)
-    data = training_data(alone, X, y)
+    windows, targets = windows_and_targets(alone, X, y)
+    data = training_data(alone, windows, targets)
     laws, core = _known_laws(forecaster, alone), getattr(forecaster, "core_", None)
     core = core if can_share(data) else None
     if core is not None:
@@ -60,13 +62,12 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
     names = [*laws] if core is None else [*laws, "core"]
     if not names or len(data.held) < MIN_PROBED or data.held[0] < MIN_PROBED:
         return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
-    scores = _judge(alone, X, y, data, [*laws.values()], core)
+    scores = _judge(alone, windows, targets, data, [*laws.values()], core)
     if not scores:
         return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
-    every = list(scores.values())
-    relative = np.mean([score.single.mean(1) / score.best for score in every], 0)
-    best = 1 + int(relative[1:].argmin())
-    pairs = [[score.pair(0, best) for score in each] for each in by_lead(scores)]
+    step, every = by_lead(scores)
+    best = best_newcomer(every)
+    pairs = [[score.pair(0, best) for score in each] for each in (step, every)]
     weight, ahead = map(surest_weight, pairs)
     gains = [
         score.gain_of_pool(share)[0]
@@ -146,10 +147,14 @@ def _read_in(data: TrainingData, core: Any) -> Any:
 
 
 def _judge(
-    alone: Any, X: Any, y: Any, data: TrainingData, laws: Sequence[Any], core: Any
+    alone: Any,
+    windows: Windows,
+    targets: Array,
+    data: TrainingData,
+    laws: Sequence[Any],
+    core: Any,
 ) -> dict[str, Score]:
     """Score the session alone, known laws and the core on rows that none has seen."""
-    windows, targets = windows_and_targets(alone, X, y)
     last = np.arange(data.held[0]), data.held
     folds = [last]
     if len(data.held) < MIN_HELD:
