@@ -37,8 +37,8 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     did not see decides the weight of each in a pool of whole trajectories:
 
     1. linear forecasts of every channel (its own past; a stack of ridge regressions
-       whose penalty grows with the lag; the last value; the mean), each with several
-       laws of its errors;
+       whose penalty grows with the lag, iterated or with a correction for every lead;
+       the last value; the mean), each with several laws of its errors;
     2. a network on the newest step and a network on the whole window, which give every
        channel a mixture of Gaussians (negative binomial laws for counts), and which are
        tuned on their own trajectories;
@@ -118,7 +118,8 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     history_ : dict
         Loss by epoch of each training.
     selection_ : list of dict
-        Weight and scores of each candidate, lower is better; `summary` tells of them.
+        Weight and scores of each candidate, lower is better, and the number of blocks
+        that it was judged by; `summary` tells of them.
     rows_ : dict of str to int
         How many rows served for what.
     autoregressive_ : bool

@@ -153,15 +153,27 @@ def standard_error(record: dict[str, Any], name: str) -> float:
 def heaviest(
     records: Sequence[dict[str, Any]], n_most: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the linear candidates of the largest weights, the pool and networks."""
+    """Return the linear candidates of the largest weights, the pool and networks.
+
+    Scores of candidates that left the race early are of fewer rows, and not shown.
+    """
     linear, laws = _parts(records)
-    return sorted(linear, key=lambda record: -sum(_weights(record)))[:n_most], laws
+    judged = _judged_to_the_end(linear)
+    return sorted(judged, key=lambda record: -sum(_weights(record)))[:n_most], laws
+
+
+def _judged_to_the_end(linear: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the candidates with scores of all blocks."""
+    # Older forecasters, whose records do not say so, judged each candidate by all.
+    blocks = [record.get("blocks", 0) for record in linear]
+    return [r for r, n in zip(linear, blocks, strict=True) if n == max(blocks)]
 
 
 def best_scores(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return the best of each score on the rows of a candidate, by candidate."""
     best = {}
-    for group in _parts(records):
+    linear, laws = _parts(records)
+    for group in _judged_to_the_end(linear), laws:
         for record in group:
             names = score_names(record)
             best[record["candidate"]] = {n: min(r[n] for r in group) for n in names}
@@ -203,11 +215,14 @@ def _training(name: str, records: list[dict[str, Any]]) -> str:
 
 
 def _candidates(forecaster: Any) -> list[str]:
-    n = len(_parts(forecaster.selection_)[0])
-    if not n:
+    linear, _ = _parts(forecaster.selection_)
+    if not linear:
         return []
     shown, _ = heaviest(forecaster.selection_, N_SHOWN)
-    return ["", f"{n} linear candidates, the heaviest first", *_table(shown)]
+    n_left = len(linear) - len(_judged_to_the_end(linear))
+    left = f", {n_left} judged by the first blocks alone" if n_left else ""
+    title = f"{len(linear)} linear candidates{left}, the heaviest first"
+    return ["", title, *_table(shown)]
 
 
 def _gain(forecaster: Any) -> list[str]:

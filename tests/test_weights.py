@@ -6,6 +6,7 @@ from afm_sklearn.fitting.weights import (
     SHRINKAGE,
     Score,
     best_weights,
+    few_of,
     surest_weight,
     weight_of_second,
     weights_by_score,
@@ -130,3 +131,30 @@ def test_what_is_missing_does_not_count():
         share = 1.0 if is_joint else 2 / 3
         np.testing.assert_allclose(whole.to_y, share * seen.to_y, rtol=1e-6)
         np.testing.assert_allclose(whole.between, share * seen.between, rtol=1e-6)
+
+
+def test_a_pool_of_few_keeps_what_it_cannot_do_without():
+    y = _truth(400)
+    # The second is the first again; the third is worse; the fourth errs the other way.
+    laws = [(1.0, 1.0), (1.0, 1.0), (1.0, 3.0), (1.0, -1.0)]
+    score = Score.of(_draws(400, laws), y, False)
+    few = few_of([[score], [score]], 2)
+    assert len(few) == 2
+    assert 3 in few and (0 in few or 1 in few)
+    assert few_of([[score]], 4).tolist() == [0, 1, 3]
+
+
+def test_each_use_of_a_pool_of_few_counts():
+    y = _truth(400)
+    laws = [(1.0, 0.0), (1.0, 2.0), (1.0, 4.0)]
+    near = Score.of(_draws(400, laws), y, False)
+    far = Score.of(_draws(400, laws[::-1]), y, False)
+    assert few_of([[near], [far]], 2).tolist() == [0, 2]
+    assert few_of([[near], [near]], 1).tolist() == [0]
+
+
+def test_some_of_the_laws_keep_their_scores():
+    score = Score.of(_draws(50, [(1.0, 0.0), (2.0, 0.0), (1.0, 1.0)]), _truth(50), True)
+    some = score.of_laws([2, 0])
+    np.testing.assert_array_equal(some.single, score.single[[2, 0]])
+    np.testing.assert_array_equal(some.between[0, 1], score.between[2, 0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ..law.correlation import correlation_root, shrunk_correlation
+from ..law.drift import Drift
 from ..law.errors import Errors, GaussianErrors
 from ..law.linear import LinearLaw
 from ..law.resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
 from ..law.residual import ResidualLaw
 from .data import TrainingData
+from .drift import fit_drifts
 from .features import LagFeatures
 from .forecast import LinearForecast
 from .origins import spread_rows
@@ -43,6 +46,7 @@ KINDS = {
     ),
     "stack": ("gaussian", "empirical", "binned values", "binned", "analog"),
     "rolled": ("gaussian", "empirical", "binned"),
+    "direct": ("gaussian", "empirical", "binned"),
 }
 # Draws of these are values that were seen: counts stay counts.
 COUNT_KINDS = {
@@ -50,6 +54,7 @@ COUNT_KINDS = {
     "own": ("binned values", "analog values"),
     "stack": ("binned values",),
     "rolled": ("binned values",),
+    "direct": ("binned values",),
 }
 
 
@@ -89,8 +94,11 @@ class Sample:
 def add_simple_means(
     data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
 ) -> dict[str, LinearForecast]:
-    """Add the mean itself ("climate"), and the last value ("walk")."""
-    some = means["stack"]
+    """Add the mean itself, the last value and the stack, moved as it is iterated.
+
+    They are "climate", "walk" and "direct".
+    """
+    some, means = means["stack"], dict(means)
     n_blocks, (p, d) = len(some.blocks), some.coef.shape
     zero = np.zeros((p, d)), np.zeros(d)
     simple = {"climate": zero}
@@ -101,6 +109,9 @@ def add_simple_means(
         last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
         level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
         simple["walk"] = last, level / data.y_scale
+        drifts = fit_drifts(data, features, some)
+        if drifts is not None:
+            means["direct"] = replace(some, drifts=drifts)
     return means | {
         name: LinearForecast(
             coef, intercept, some.blocks, [coef] * n_blocks, [intercept] * n_blocks
@@ -182,8 +193,12 @@ def candidates(
     left_out: int | None,
     *,
     keeps_counts: bool,
+    only: Collection[str] | None = None,
 ) -> dict[str, ResidualLaw]:
-    """Build the candidates, by fits to all rows or to those outside of a block."""
+    """Build the candidates, by fits to all rows or to those outside of a block.
+
+    All, or only those named.
+    """
     kinds = COUNT_KINDS if keeps_counts else KINDS
     block = None if left_out is None else means["stack"].blocks[left_out]
     sample = sample.outside(block)
@@ -195,11 +210,30 @@ def candidates(
         coef, intercept = mean.without(left_out)
         linear.coef.copy_(torch.as_tensor(coef))
         linear.intercept.copy_(torch.as_tensor(intercept))
+        drift = _drift(linear, mean, left_out)
         for kind in kinds[name]:
+            if only is not None and f"{name}, {kind}" not in only:
+                continue
             errors = learn(kind, sample, sample.forecasts[name], keeps_counts)
-            law = ResidualLaw(frame, data.gaps, linear, errors).to(data.device)
+            law = ResidualLaw(frame, data.gaps, linear, errors, drift)
+            law = law.to(data.device)
             laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
     return laws
+
+
+def _drift(
+    linear: LinearLaw, mean: LinearForecast, left_out: int | None
+) -> Drift | None:
+    """Return what moves a mean where it is iterated, if anything does."""
+    if mean.drifts is None:
+        return None
+    weights = torch.as_tensor(mean.drifts.without(left_out))
+    p, d = linear.coef.shape
+    drift = Drift(len(weights), linear.n_lags, p // linear.n_lags, d)
+    drift.intercept.copy_(weights[:, 0])
+    drift.coef.copy_(weights[:, 1 : 1 + p])
+    drift.shown.copy_(weights[:, 1 + p :])
+    return drift
 
 
 def learn(

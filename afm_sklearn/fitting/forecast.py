@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .drift import Drifts
 
 Array = NDArray[np.float64]
 
@@ -22,6 +26,8 @@ class LinearForecast:
         Consecutive blocks of rows that cover the rows fitted on.
     block_coefs, block_intercepts : lists of arrays
         The same, fitted without the rows of each block.
+    drifts : Drifts or None
+        What moves it where it is iterated.
     """
 
     coef: Array
@@ -29,6 +35,7 @@ class LinearForecast:
     blocks: list[slice]
     block_coefs: list[Array]
     block_intercepts: list[Array]
+    drifts: Drifts | None = None
 
     def without(self, block: int | None) -> tuple[Array, Array]:
         """Return coefficients and intercepts of a fit without a block, or of all."""

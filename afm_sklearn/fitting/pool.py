@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,114 +12,27 @@ from numpy.typing import NDArray
 
 from ..law.pool import PoolLaw
 from ..law.residual import ResidualLaw
-from ..law.rollout import rollout
 from ..law.step import StepLaw
 from .candidates import Sample, candidates
+from .cases import by_lead, cases_among, draws_of, scores_of
 from .data import TrainingData
 from .linear import LinearStage
-from .origins import origins, spread_rows, stimulus_at, windows_at
-from .weights import Score, best_newcomer, weight_of_second, weights_by_score
+from .weights import (
+    Score,
+    best_newcomer,
+    few_of,
+    weight_of_second,
+    weights_by_score,
+)
 
 Array = NDArray[Any]
 
-HORIZON = 16
-STEP = "crps", "energy"  # scores that weigh the next step; all weigh those after it
-# Fewer where there are many channels, over which scores average too.
-N_SAMPLES = 32, 48
-N_STEP_ROWS = 50, 200  # of a block, from which the next step alone is drawn
-N_ORIGINS = 8, 16  # of a block, from which trajectories are drawn
-N_HELD = 4  # times as many among the rows that networks did not see
-NUMBERS = 800
-APART = 4  # steps between origins, at least
+N_HELD = 4  # times as many cases among the rows that networks did not see
 MIN_CASES = 8
+# More members hardly score better (.02 % on blocks that had no part in the choice),
+# and take as much longer to draw from.
+MOST_IN_RACE, MOST = 8, 6
 MIN_SAMPLE = 40  # rows to learn errors from
-WORK = 1e9  # multiplications of a member in a block that trajectories may take
-
-
-@dataclass(frozen=True)
-class Cases:
-    """What candidates are judged on.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n,)
-        Rows whose next step is drawn.
-    starts : ndarray of shape (k,)
-        Rows from which trajectories are drawn.
-    horizon : int
-        Their steps; 0 where there are none.
-    """
-
-    rows: Array
-    starts: Array
-    horizon: int
-
-
-def _few_or_many(data: TrainingData, bounds: tuple[int, int], scale: int = 1) -> int:
-    return int(np.clip(scale * NUMBERS // data.n_outputs, *bounds))
-
-
-def cases_among(data: TrainingData, rows: Array, times: int = 1) -> Cases:
-    """Choose cases among consecutive rows, with a horizon that they allow."""
-    n_rows = times * _few_or_many(data, N_STEP_ROWS, 4)
-    # Trajectories that overlap by more say little more.
-    n_starts = min(times * _few_or_many(data, N_ORIGINS), max(8, len(rows) // APART))
-    n_samples = _few_or_many(data, N_SAMPLES, 4)
-    steps = spread_rows(rows[data.usable[rows]], n_rows)
-    if data.settings.is_autoregressive:
-        work = n_starts * n_samples * HORIZON * data.n_outputs**2
-        n_starts = max(3, int(n_starts * min(1.0, WORK / work)))
-        for horizon in (HORIZON, 8, 4, 2):
-            starts = origins(data, rows, horizon, n_starts)
-            if len(starts) >= min(n_starts, 3):
-                return Cases(steps, starts, horizon)
-    return Cases(steps, rows[:0], 0)
-
-
-@torch.inference_mode()
-def draws_of(
-    data: TrainingData, law: Any, cases: Cases, seed: int
-) -> tuple[Array, Array]:
-    """Draw the next step (n, S, d) and trajectories (k, S, h, d), in standard units."""
-    generator = torch.Generator(data.device).manual_seed(seed)
-    mean, scale = data.y_moments
-    n_samples = _few_or_many(data, N_SAMPLES, 4)
-    p = law.start(windows_at(data, cases.rows)).predict()
-    step = p.rsample(n_samples, generator=generator).cpu().numpy()
-    paths: Array = np.empty((0, n_samples, 0, data.n_outputs))
-    if cases.horizon:
-        ahead = cases.starts[:, None] + np.arange(cases.horizon)
-        drawn = rollout(
-            law,
-            windows_at(data, cases.starts),
-            cases.horizon,
-            n_samples,
-            stimulus=stimulus_at(data, ahead),
-            generator=generator,
-        )
-        paths = ((drawn.cpu().numpy() - mean) / scale).astype(np.float32)
-    return ((step - mean) / scale).astype(np.float32), paths
-
-
-def scores_of(
-    data: TrainingData, cases: Cases, draws: list[tuple[Array, Array]]
-) -> dict[str, Score]:
-    """Scores of laws by name, each as heavy as the others in the choice."""
-    mean, scale = data.y_moments
-    y = (data.y[cases.rows] - mean) / scale
-    step = [one for one, _ in draws]
-    scores = {"crps": Score.of(step, y, False), "energy": Score.of(step, y, True)}
-    if cases.horizon:
-        ahead = cases.starts[:, None] + np.arange(cases.horizon)
-        y = (data.y[ahead] - mean) / scale
-        paths = [path for _, path in draws]
-        near = min(8, cases.horizon)
-        whole = [x[:, :, :near] for x in paths]
-        scores["trajectory"] = Score.of(whole, y[:, :near], True)
-        for name, lead in (("crps ahead", near), ("crps far ahead", cases.horizon)):
-            at = [x[:, :, lead - 1] for x in paths]
-            scores[name] = Score.of(at, y[:, lead - 1], False)
-    return scores
 
 
 def fit_pool(
@@ -127,10 +40,12 @@ def fit_pool(
 ) -> tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]] | None:
     """Weigh the candidates by all blocks, each held out in turn.
 
+    After half of the blocks the race goes on among few of them.
+
     Returns
     -------
     laws : dict of str to ResidualLaw
-        Candidates fitted on all rows.
+        The candidates of the pool, fitted on all rows.
     weights : array of shape (2, m)
         For the next step, and for those after it.
     selection : list of dict
@@ -141,43 +56,66 @@ def fit_pool(
     blocks = stage.means["stack"].blocks
     if len(blocks) < 2 or len(sample.rows) < MIN_SAMPLE:
         return None
-    parts: dict[str, list[Score]] = {}
-    names: list[str] = []
+    make = partial(
+        candidates, data, stage.features, stage.means, sample, keeps_counts=keeps_counts
+    )
+    parts: list[dict[str, Score]] = []
+    names: list[str] | None = None
+    left: list[dict[str, Any]] = []
     for k, block in enumerate(blocks):
-        laws = candidates(
-            data, stage.features, stage.means, sample, k, keeps_counts=keeps_counts
-        )
-        names = list(laws)
         cases = cases_among(data, np.arange(block.start, block.stop))
         if not len(cases.rows):
             continue
+        laws = make(k, only=names)
         # The same noise for all: laws are compared draw by draw.
         draws = [draws_of(data, law, cases, k) for law in laws.values()]
-        for name, score in scores_of(data, cases, draws).items():
-            parts.setdefault(name, []).append(score)
-    scores = {name: Score.joined(each) for name, each in parts.items()}
-    if not scores or scores["crps"].to_y.shape[1] < MIN_CASES:
+        parts.append(scores_of(data, cases, draws))
+        if names is None and len(parts) >= max(2, len(blocks) // 2):
+            names, parts, left = _still_racing(list(laws), parts)
+    if names is None:
         return None
-    weights = np.stack([weights_by_score(each) for each in by_lead(scores)])
-    whole = candidates(
-        data, stage.features, stage.means, sample, None, keeps_counts=keeps_counts
+    scores = _joined(parts)
+    if scores["crps"].to_y.shape[1] < MIN_CASES:
+        return None
+    uses = by_lead(scores)
+    few = few_of(uses, MOST)
+    weights: Array = np.zeros((2, len(names)))
+    for row, use in zip(weights, uses, strict=True):
+        row[few] = weights_by_score([score.of_laws(few) for score in use])
+    records = _records(names, weights, scores, len(parts))
+    kept = [names[i] for i in few]
+    return make(None, only=kept), weights[:, few], records + left
+
+
+def _still_racing(
+    names: list[str], parts: list[dict[str, Score]]
+) -> tuple[list[str], list[dict[str, Score]], list[dict[str, Any]]]:
+    """Return the candidates that go on, their scores, and records of the others."""
+    scores = _joined(parts)
+    few = few_of(by_lead(scores), MOST_IN_RACE)
+    rest = np.setdiff1d(np.arange(len(names)), few)
+    left = {name: score.of_laws(rest) for name, score in scores.items()}
+    nothing = np.zeros((2, len(rest)))
+    return (
+        [names[i] for i in few],
+        [{name: s.of_laws(few) for name, s in part.items()} for part in parts],
+        _records([names[i] for i in rest], nothing, left, len(parts)),
     )
-    return whole, weights, _records(names, weights, scores)
 
 
-def by_lead(scores: dict[str, Score]) -> tuple[list[Score], list[Score]]:
-    """Scores that weigh the next step, and those that weigh the steps after it.
-
-    These follow one another, too: each is as good as the law of one step.
-    """
-    every = {name: score for name, score in scores.items() if score.to_y.size}
-    return [every[name] for name in STEP], list(every.values())
+def _joined(parts: list[dict[str, Score]]) -> dict[str, Score]:
+    """Return the scores of the cases of all blocks, by name."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {n: Score.joined([p[n] for p in parts if n in p]) for n in names}
 
 
 def _records(
-    names: list[str], weights: Array, scores: dict[str, Score]
+    names: list[str], weights: Array, scores: dict[str, Score], n_blocks: int
 ) -> list[dict[str, Any]]:
-    """One record a candidate: its weights, and its scores with standard errors."""
+    """One record a candidate: its weights, and its scores with standard errors.
+
+    They are those of so many blocks.
+    """
     records = []
     for k, name in enumerate(names):
         weight, weight_ahead = map(float, weights[:, k])
@@ -185,6 +123,7 @@ def _records(
             "candidate": name,
             "weight": weight,
             "weight ahead": weight_ahead,
+            "blocks": n_blocks,
         }
         for label, score in scores.items():
             single = score.single[k]
@@ -219,7 +158,7 @@ def add_network(
         Name and weight of the best newcomer for the next step, and of that for the
         steps after it; empty where there is none.
     """
-    _, weights, selection = pool
+    laws, weights, selection = pool
     blocks = stage.means["stack"].blocks
     rows = data.held[data.held >= blocks[-1].start]
     cases = cases_among(data, rows, N_HELD)
@@ -232,6 +171,7 @@ def add_network(
         sample,
         len(blocks) - 1,
         keeps_counts=keeps_counts,
+        only=laws,
     )
     judged: dict[str, Any] = {"pool": pooled(without, weights)}
     judged |= {n: _without_last_block(law, own) for n, law in newcomers.items()}
@@ -243,12 +183,12 @@ def add_network(
         shares, ("weight", "weight ahead"), by_lead(scores), strict=True
     ):
         best = best_newcomer(each)
-        weight = weight_of_second([score.pair(0, best) for score in each])
+        weight = weight_of_second([score.of_laws([0, best]) for score in each])
         share[0], share[best] = 1 - weight, weight
         for record in selection:
             record[key] *= 1 - weight
         chosen.append((list(judged)[best], weight))
-    selection += _records(list(judged), shares, scores)
+    selection += _records(list(judged), shares, scores, 1)
     return chosen
 
 

@@ -32,7 +32,7 @@ N_PATHS = 3
 N_STEPS = 50  # of the optimiser; twice as many were no better
 BATCH = 32
 MIN_ORIGINS, MAX_ORIGINS, MAX_HELD = 64, 2000, 128
-PATIENCE = 2
+PATIENCE = 1
 WORK = 2e11  # multiplications that a training may take, about
 
 

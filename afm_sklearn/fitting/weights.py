@@ -96,9 +96,9 @@ class Score:
         single: Array = self.to_y - 0.5 * self.between[every, every]
         return single
 
-    def pair(self, i: int, j: int) -> Score:
-        """Return the score of two of the laws."""
-        at = [i, j]
+    def of_laws(self, laws: Sequence[int] | NDArray[np.intp]) -> Score:
+        """Return the score of some of the laws."""
+        at = np.asarray(laws)
         return Score(self.to_y[at], self.between[np.ix_(at, at)])
 
     @property
@@ -131,7 +131,40 @@ class Score:
 
 def weights_by_score(scores: Sequence[Score]) -> Array:
     """Weights (m,) of a pool, best by the mean of the scores; each counts as much."""
-    linear, quadratic = _mean_terms(scores)
+    return _shrunk_weights(*_mean_terms(scores))
+
+
+def few_of(uses: Sequence[Sequence[Score]], most: int) -> NDArray[np.intp]:
+    """Return which laws a pool is made of, where it may have so many.
+
+    Those that its best weights leave out go first; then, one by one, that without
+    which it scores best.
+
+    Parameters
+    ----------
+    uses : sequence of sequences of Score
+        Of all m laws; each use has weights of its own, by the mean of its scores.
+    most : int
+        Laws that may stay.
+    """
+    terms = [_mean_terms(scores) for scores in uses]
+    weights = [_shrunk_weights(*each) for each in terms]
+    kept = np.flatnonzero(np.sum(weights, 0) > 0)
+    while len(kept) > most:
+        without = [np.delete(kept, k) for k in range(len(kept))]
+        losses = [sum(_least(*each, rest) for each in terms) for rest in without]
+        kept = without[int(np.argmin(losses))]
+    return kept
+
+
+def _least(linear: Array, quadratic: Array, kept: NDArray[np.intp]) -> float:
+    """Score of the best pool of the laws that are kept."""
+    a, b = linear[kept], quadratic[np.ix_(kept, kept)]
+    w = _shrunk_weights(a, b)
+    return float(w @ a - 0.5 * w @ b @ w)
+
+
+def _shrunk_weights(linear: Array, quadratic: Array) -> Array:
     return best_weights(linear, quadratic - 2 * SHRINKAGE * np.eye(len(linear)))
 
 

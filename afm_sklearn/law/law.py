@@ -32,9 +32,12 @@ class Law(nn.Module, ABC):
     ----------
     reach : int
         Newest steps of a window that it looks at.
+    room : int
+        Steps since a window with which it still looks at that window.
     """
 
     reach: int
+    room = 0
 
     def __init__(self, frame: Frame, gaps: Gaps):
         super().__init__()
@@ -101,7 +104,7 @@ class Law(nn.Module, ABC):
                 f"windows have shape {tuple(windows.shape)}, expected "
                 f"(n, L, {frame.n_channels})"
             )
-        return Past.of(windows, frame, self.gaps, self.reach)
+        return Past.of(windows, frame, self.gaps, self.reach, self.room)
 
     def start_from(self, past: Past) -> State:
         """Return the state before the step that follows a past; see `past`."""

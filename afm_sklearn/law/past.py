@@ -34,6 +34,10 @@ class Past:
         Variance that the stimulus of each step adds; see `Widening`.
     awaits_stimulus : bool
         Whether the stimulus of the next step is unknown yet.
+    n_later : int
+        Steps that it has moved on since the windows.
+    room : int
+        Steps that it may move on before its oldest steps are dropped.
     """
 
     frame: Frame
@@ -42,12 +46,16 @@ class Past:
     shift: Tensor | None = None
     added: Tensor | None = None
     awaits_stimulus: bool = False
+    n_later: int = 0
+    room: int = 0
     _locations: dict[LinearLaw, Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     @classmethod
-    def of(cls, windows: Tensor, frame: Frame, gaps: Gaps, reach: int) -> Self:
+    def of(
+        cls, windows: Tensor, frame: Frame, gaps: Gaps, reach: int, room: int = 0
+    ) -> Self:
         """Return the newest steps, as many as a law looks at.
 
         Parameters
@@ -59,6 +67,8 @@ class Past:
         gaps : Gaps
         reach : int
             Steps that are looked at; those before the window are missing.
+        room : int
+            Steps that it may move on before its oldest steps are dropped.
         """
         shift = frame.shift(windows)
         newest = windows[:, -reach:]
@@ -69,7 +79,7 @@ class Past:
             newest = torch.cat([pad.to(newest), newest], 1)
         n_lagged = frame.n_outputs if frame.is_autoregressive else 0
         added = frame.widen(newest[..., n_lagged:])
-        return cls(frame, *gaps.fill(x), shift, added)
+        return cls(frame, *gaps.fill(x), shift, added, room=room)
 
     def under(self, stimulus: Tensor | None) -> Self:
         """Return the same with the stimulus (w, s) of the next step, in units of X.
@@ -103,16 +113,18 @@ class Past:
         """Return the same one step later, that step's activity being zero."""
         added, missing = self.added, self.missing
         blank = torch.zeros_like(self.known[:, -1:])
+        first = 0 if self.n_later < self.room else 1
         if added is not None:
-            added = torch.cat([added[:, 1:], torch.zeros_like(added[:, :1])], 1)
+            added = torch.cat([added[:, first:], torch.zeros_like(added[:, :1])], 1)
         if missing is not None:
-            missing = torch.cat([missing[:, 1:], blank], 1)
+            missing = torch.cat([missing[:, first:], blank], 1)
         return replace(
             self,
-            known=torch.cat([self.known[:, 1:], blank], 1),
+            known=torch.cat([self.known[:, first:], blank], 1),
             missing=missing,
             added=added,
             awaits_stimulus=self.frame.n_stimuli > 0,
+            n_later=self.n_later + 1,
         )
 
     def location(self, linear: LinearLaw) -> Tensor:
@@ -154,11 +166,11 @@ class Pasts:
 
     def __init__(self, windows: Tensor, stimulus: Tensor | None = None):
         self.windows, self.stimulus = windows, stimulus
-        self._made: dict[tuple[Frame, Gaps, int], Past] = {}
+        self._made: dict[tuple[Frame, Gaps, int, int], Past] = {}
 
     def start(self, law: Law) -> State:
         """Return the state of a law before the next step of all windows."""
-        key = law.frame, law.gaps, law.reach
+        key = law.frame, law.gaps, law.reach, law.room
         past = self._made.get(key)
         if past is None:
             past = self._made[key] = law.past(self.windows).under(self.stimulus)

@@ -19,7 +19,7 @@ from .residual import ResidualLaw
 from .step import StepLaw
 
 ROUNDING = 1e-7  # of weights
-PARTS = "frame", "gaps", "linear"  # that members may share
+PARTS = "frame", "gaps", "linear", "drift"  # that members may share
 KEPT = 4  # of the numbers that a member's answer needs, one stays for the others
 
 

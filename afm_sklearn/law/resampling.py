@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from .errors import (
 )
 
 MAX_ATOMS = 256  # values of a channel that stand for all
+FEW = 20_000  # numbers, among which torch finds the smallest as fast
 
 
 class EmpiricalErrors(Resampled):
@@ -255,8 +257,7 @@ class AnalogErrors(Resampled):
         return self.values.std(0, correction=0)
 
     def _nearest(self, location: Tensor) -> Tensor:
-        distance = torch.cdist(location, self.forecasts)
-        return distance.topk(self.n_neighbors, largest=False).indices
+        return smallest(torch.cdist(location, self.forecasts), self.n_neighbors)
 
     def config(self) -> dict[str, Any]:
         """Return the kind and its sizes."""
@@ -269,3 +270,26 @@ class AnalogErrors(Resampled):
             "is_relative": self.is_relative,
             "is_counts": self.is_counts,
         }
+
+
+def smallest(values: Tensor, k: int) -> Tensor:
+    """Return where the k smallest of each row (n, m) lie: (n, k), in any order.
+
+    Examples
+    --------
+    >>> smallest(torch.tensor([[3.0, 1.0, 2.0]]), 2)
+    tensor([[1, 2]])
+    """
+    n, m = values.shape
+    if values.device.type != "cpu" or n * m < FEW or values.requires_grad:
+        return values.topk(k, largest=False).indices
+    # numpy finds the k-th value in a fifth of the time of torch.
+    known = values.numpy()
+    is_among = known <= np.partition(known, k - 1, axis=1)[:, k - 1 : k]
+    is_clear = np.count_nonzero(is_among, axis=1) == k  # others have equal values
+    at = torch.empty(n, k, dtype=torch.int64)
+    clear, tied = (torch.from_numpy(rows) for rows in (is_clear, ~is_clear))
+    found = np.flatnonzero(is_among[is_clear]).reshape(-1, k) % m
+    at[clear] = torch.from_numpy(found)
+    at[tied] = values[tied].topk(k, largest=False).indices
+    return at

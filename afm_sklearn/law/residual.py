@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .additive import AdditiveDistribution
+from .drift import Drift
 from .errors import Errors, GaussianErrors
 from .frame import Frame
 from .gaps import Gaps
@@ -31,16 +32,30 @@ class ResidualLaw(Law):
         The forecast, in standard units.
     errors : Errors
         The law around it, in standard units.
+    drift : Drift, optional
+        What moves the forecasts of later steps.
     """
 
-    def __init__(self, frame: Frame, gaps: Gaps, linear: LinearLaw, errors: Errors):
+    def __init__(
+        self,
+        frame: Frame,
+        gaps: Gaps,
+        linear: LinearLaw,
+        errors: Errors,
+        drift: Drift | None = None,
+    ):
         super().__init__(frame, gaps)
-        self.linear, self.errors = linear, errors
+        self.linear, self.errors, self.drift = linear, errors, drift
         self.reach = linear.n_lags
+        self.room = 0 if drift is None else drift.n_leads
 
     def embed(self, past: Past) -> list[Tensor]:
         """Return the location of windows, which is affine in them."""
-        return [past.location(self.linear)]
+        location = past.location(self.linear)
+        if self.drift is not None:
+            moved = self.drift(past.known, past.n_later)
+            location = location if moved is None else location + moved
+        return [location]
 
     def embed_later(self, steps: Tensor) -> list[Tensor]:
         """Return what the newest steps (n, h, d) add to it, where they were zero."""
@@ -59,6 +74,7 @@ class ResidualLaw(Law):
             "kind": "residual",
             "frame": self.frame.config(),
             "n_lags": self.linear.n_lags,
+            "n_leads": self.room,
             "errors": self.errors.config(),
         }
 
@@ -68,7 +84,9 @@ class ResidualLaw(Law):
         frame = Frame(**config["frame"])
         c, d = frame.n_channels, frame.n_outputs
         linear = LinearLaw(config["n_lags"], c, d)
-        return cls(frame, Gaps(c), linear, blank_errors(config["errors"]))
+        n_leads = config.get("n_leads", 0)  # files of older versions do not say
+        drift = Drift(n_leads, config["n_lags"], c, d) if n_leads else None
+        return cls(frame, Gaps(c), linear, blank_errors(config["errors"]), drift)
 
     @property
     def width(self) -> int:

@@ -14,9 +14,10 @@ from sklearn.base import clone
 from ..compute import threads_for
 from ..data.blocks import time_folds
 from ..data.windows import Windows
+from ..fitting.cases import by_lead, cases_among, draws_of, scores_of
 from ..fitting.core import fit_to_core
 from ..fitting.data import TrainingData
-from ..fitting.pool import N_HELD, by_lead, cases_among, draws_of, scores_of
+from ..fitting.pool import N_HELD
 from ..fitting.weights import Score, best_newcomer, surest_weight
 from ..law.pool import joined
 from .fit import can_share, own_forecaster, training_data, windows_and_targets
@@ -67,7 +68,7 @@ def adapt(forecaster: Any, X: Any, y: Any) -> Any:
         return _with_shared(alone, None, None, (0.0, 0.0), np.nan)
     step, every = by_lead(scores)
     best = best_newcomer(every)
-    pairs = [[score.pair(0, best) for score in each] for each in (step, every)]
+    pairs = [[score.of_laws([0, best]) for score in each] for each in (step, every)]
     weight, ahead = map(surest_weight, pairs)
     gains = [
         score.gain_of_pool(share)[0]

@@ -1,0 +1,86 @@
+"""Linear forecasts that are iterated: rolled-out means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .data import TrainingData
+from .features import LagFeatures
+from .origins import stimulus_at, windows_at
+
+Array = NDArray[Any]
+
+
+class Starts(NamedTuple):
+    """Where trajectories start and what follows, in standard units.
+
+    Attributes
+    ----------
+    x : ndarray of shape (k, n_lags, c)
+        The newest steps of the windows, filled.
+    stimulus : ndarray of shape (k, h, s)
+        During each step.
+    y : ndarray of shape (k, h, d)
+        What followed.
+    """
+
+    x: Array
+    stimulus: Array
+    y: Array
+
+
+class Iterated:
+    """Iterates linear forecasts of the training data.
+
+    Parameters
+    ----------
+    data : TrainingData
+    features : LagFeatures
+        What a forecast is made from.
+
+    Attributes
+    ----------
+    gain, bias : ndarray of shape (d,)
+        Standardised lags are ``gain * forecast + bias``.
+    """
+
+    def __init__(self, data: TrainingData, features: LagFeatures):
+        self.data, self.n_lags, d = data, features.n_lags, data.n_outputs
+        mean, scale = data.y_moments
+        lag_scale = data.settings.lag_scale * data.x_scale[:d]
+        offset = data.settings.lag_scale * data.x_mean[:d] + data.settings.lag_offset
+        self.gain, self.bias = scale / lag_scale, (mean - offset) / lag_scale
+
+    def starts(self, rows: Array, horizon: int) -> Starts:
+        """Return what trajectories from rows (k,) start from, and what follows."""
+        data, d = self.data, self.data.n_outputs
+        ahead = rows[:, None] + np.arange(horizon)
+        centre, unit = data.x_mean, data.x_scale
+        x = (windows_at(data, rows) - torch.as_tensor(centre)) / torch.as_tensor(unit)
+        filled, _ = data.gaps.fill(x.to(data.device))
+        shown, stimulus = stimulus_at(data, ahead), np.zeros((*ahead.shape, 0))
+        if shown is not None:
+            stimulus = np.nan_to_num((shown.cpu().numpy() - centre[d:]) / unit[d:])
+        y = data.target[data.index(ahead.ravel())].cpu().double().numpy()
+        return Starts(
+            filled[:, -self.n_lags :].cpu().double().numpy(),
+            stimulus,
+            y.reshape(*ahead.shape, -1),
+        )
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def means(self, starts: Starts, coef: Array, intercept: Array) -> Iterator[Array]:
+        """Yield the forecasts (k, d) of each step; they may diverge."""
+        x, horizon = starts.x, starts.y.shape[1]
+        for h in range(horizon):
+            ahead = x.reshape(len(x), -1) @ coef + intercept
+            yield ahead
+            if h + 1 < horizon:
+                lags = ahead * self.gain + self.bias
+                newest = np.concatenate([lags, starts.stimulus[:, h + 1]], 1)
+                x = np.concatenate([x[:, 1:], newest[:, None]], 1)
