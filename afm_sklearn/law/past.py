@@ -166,14 +166,16 @@ class Pasts:
 
     def __init__(self, windows: Tensor, stimulus: Tensor | None = None):
         self.windows, self.stimulus = windows, stimulus
-        self._made: dict[tuple[Frame, Gaps, int, int], Past] = {}
+        self._made: dict[tuple[Frame, Gaps, int], Past] = {}
 
     def start(self, law: Law) -> State:
         """Return the state of a law before the next step of all windows."""
-        key = law.frame, law.gaps, law.reach, law.room
+        key = law.frame, law.gaps, law.reach
         past = self._made.get(key)
         if past is None:
             past = self._made[key] = law.past(self.windows).under(self.stimulus)
+        if past.room != law.room:
+            past = replace(past, room=law.room)
         return law.start_from(past)
 
     def start_some(self, law: Law, rows: Tensor) -> State:
