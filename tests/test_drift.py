@@ -147,3 +147,19 @@ def test_the_smallest_are_found(shape, has_ties):
     expected = values.topk(k, largest=False).values
     assert_allclose(values.gather(1, at).sort(1).values, expected.sort(1).values)
     assert all(len(set(row)) == k for row in at.tolist())
+
+
+@pytest.mark.parametrize("n_times", [60, 130, 400])
+@pytest.mark.parametrize("lost", [0.0, 0.6])
+def test_short_and_gappy_recordings_are_fitted(n_times, lost):
+    rng = np.random.default_rng(0)
+    y = _slow_and_fast(n_times, seed=1)
+    runs = np.arange(n_times) // 40
+    y[rng.random(y.shape) < lost] = np.nan
+    X = design_matrix(y, runs=runs)
+    model = AFMForecaster(
+        window_length=2, run_column=-1, max_epochs=1, hidden_dim=8, random_state=0
+    )
+    model.fit(X, y)
+    draws = model.sample(X, 5, random_state=0)
+    assert np.isfinite(draws).all()

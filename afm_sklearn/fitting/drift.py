@@ -67,10 +67,11 @@ def fit_drifts(
     if p + s * (HORIZON - 1) > MAX_FEATURES or len(mean.blocks) < 2:
         return None
     iterated = Iterated(data, features)
-    parts = [_part(data, iterated, block, len(mean.blocks)) for block in mean.blocks]
-    sizes = [len(part.x) for part in parts]
+    rows = [_rows(data, block, len(mean.blocks)) for block in mean.blocks]
+    sizes = [len(part) for part in rows]
     if sum(sizes) - max(sizes) < MIN_ROWS:
         return None
+    parts = [iterated.starts(part, HORIZON) for part in rows]
     inputs = [_inputs(part) for part in parts]
     left_out = [*range(len(parts)), None]
     fits = [_Fit(iterated, parts, inputs, *mean.without(k), k) for k in left_out]
@@ -94,16 +95,12 @@ def fit_drifts(
     return Drifts(whole, blocks)
 
 
-def _part(
-    data: TrainingData, iterated: Iterated, block: slice, n_blocks: int
-) -> Starts:
-    """Return trajectories that start and end in a block, all of them observed."""
+def _rows(data: TrainingData, block: slice, n_blocks: int) -> NDArray[np.intp]:
+    """Return rows that start observed trajectories inside a block."""
     rows = np.arange(block.start, block.stop)
-    starts = iterated.starts(
-        origins(data, rows, HORIZON, MAX_ROWS // n_blocks), HORIZON
-    )
-    is_whole = np.isfinite(starts.y).all((1, 2))
-    return Starts(*(values[is_whole] for values in starts))
+    rows = origins(data, rows, HORIZON, MAX_ROWS // n_blocks)
+    is_whole = np.isfinite(data.y[rows[:, None] + np.arange(HORIZON)]).all((1, 2))
+    return rows[is_whole]
 
 
 def _inputs(starts: Starts) -> Array:

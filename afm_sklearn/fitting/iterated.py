@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .data import TrainingData
 from .features import LagFeatures
-from .origins import stimulus_at, windows_at
+from .origins import stimulus_at
 
 Array = NDArray[Any]
 
@@ -50,7 +49,8 @@ class Iterated:
     """
 
     def __init__(self, data: TrainingData, features: LagFeatures):
-        self.data, self.n_lags, d = data, features.n_lags, data.n_outputs
+        self.data, self.features, d = data, features, data.n_outputs
+        self.n_lags = features.n_lags
         mean, scale = data.y_moments
         lag_scale = data.settings.lag_scale * data.x_scale[:d]
         offset = data.settings.lag_scale * data.x_mean[:d] + data.settings.lag_offset
@@ -60,15 +60,15 @@ class Iterated:
         """Return what trajectories from rows (k,) start from, and what follows."""
         data, d = self.data, self.data.n_outputs
         ahead = rows[:, None] + np.arange(horizon)
-        centre, unit = data.x_mean, data.x_scale
-        x = (windows_at(data, rows) - torch.as_tensor(centre)) / torch.as_tensor(unit)
-        filled, _ = data.gaps.fill(x.to(data.device))
+        x = [np.empty((0, self.features.n_features))]
+        x += [part.double().numpy() for _, part in self.features.chunks(rows)]
         shown, stimulus = stimulus_at(data, ahead), np.zeros((*ahead.shape, 0))
         if shown is not None:
-            stimulus = np.nan_to_num((shown.cpu().numpy() - centre[d:]) / unit[d:])
+            centre, unit = data.x_mean[d:], data.x_scale[d:]
+            stimulus = np.nan_to_num((shown.cpu().numpy() - centre) / unit)
         y = data.target[data.index(ahead.ravel())].cpu().double().numpy()
         return Starts(
-            filled[:, -self.n_lags :].cpu().double().numpy(),
+            np.concatenate(x).reshape(len(rows), self.n_lags, -1),
             stimulus,
             y.reshape(*ahead.shape, -1),
         )

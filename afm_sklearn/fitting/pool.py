@@ -72,9 +72,9 @@ def fit_pool(
         parts.append(scores_of(data, cases, draws))
         if names is None and len(parts) >= max(2, len(blocks) // 2):
             names, parts, left = _still_racing(list(laws), parts)
-    if names is None:
+    if not parts:
         return None
-    scores = _joined(parts)
+    names, scores = names or list(laws), _joined(parts)
     if scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
     uses = by_lead(scores)
