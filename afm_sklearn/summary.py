@@ -29,8 +29,9 @@ class Summarised:
         Returns
         -------
         str
-            The reason; rows, windows and channels; losses of the trainings; weights and
-            scores of the heaviest candidates, and the gain of networks over the pool.
+            The reason; rows, windows and channels; what an adapted forecaster shares;
+            losses of the trainings; weights and scores of the heaviest candidates, and
+            the gain of networks over the pool.
             Scores are of rows held out, in standard units; lower is better. A standard
             error is that of one score alone: laws are compared on the same rows and
             with the same noise, which tells them apart better than that.
@@ -82,6 +83,7 @@ def summarise(forecaster: Any) -> str:
         f"windows  {steps}{lagged if forecaster.autoregressive_ else ''}",
         f"targets  {d} channel{'s' * (d != 1)}, family {forecaster.family_}",
     ]
+    parts += _shared(getattr(forecaster, "adapted_", None))
     parts += [_training(*item) for item in forecaster.history_.items()]
     return "\n".join(parts + _candidates(forecaster) + _gain(forecaster))
 
@@ -201,6 +203,20 @@ def _rows(rows: dict[str, int]) -> list[str]:
         f"networks on {rows['for networks']}, judged by {rows['held back']} held back"
     )
     return [text, " " * 9 + held]
+
+
+def _shared(adapted: dict[str, Any] | None) -> list[str]:
+    """Tell what an adapted forecaster shares with other sessions."""
+    if adapted is None:
+        return []
+    weights = _weights(adapted)
+    if not max(weights):
+        return ["shared   nothing: no gain on held-out rows was sure"]
+    step, ahead = (f"{weight:.2f}" for weight in weights)
+    known = {"core": "the core", "law": "the law"}.get(adapted["source"])
+    source = f"{known or 'the ' + adapted['source']} of the forecaster that was adapted"
+    gain = f"held-out rows gain {adapted['gain']:.1%}"
+    return [f"shared   {source}, weight {step}, {ahead} further ahead: {gain}"]
 
 
 def _training(name: str, records: list[dict[str, Any]]) -> str:

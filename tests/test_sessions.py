@@ -265,6 +265,10 @@ def test_a_forecaster_of_one_session_adapts_by_its_law():
     assert adapted.adapted_["source"] == "law"
     assert adapted is not model
     np.testing.assert_array_equal(model.predict(X), before)
+    (told,) = (s for s in adapted.summary().splitlines() if s.startswith("shared"))
+    weight = adapted.adapted_["weight"]
+    assert f"weight {weight:.2f}" in told if weight else "nothing" in told
+    assert "shared" not in model.summary()
 
 
 # Bad input
