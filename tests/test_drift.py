@@ -163,3 +163,14 @@ def test_short_and_gappy_recordings_are_fitted(n_times, lost):
     model.fit(X, y)
     draws = model.sample(X, 5, random_state=0)
     assert np.isfinite(draws).all()
+
+
+def test_a_block_without_whole_trajectories_does_not_stop_a_fit():
+    y = _slow_and_fast(1200, seed=2)
+    y[460:760:9, 0] = np.nan
+    X = design_matrix(y)
+    model = AFMForecaster(window_length=2, max_epochs=1, hidden_dim=8, random_state=0)
+    model.fit(X, y)
+    named = {record["candidate"].split(",")[0] for record in model.selection_}
+    assert "direct" in named
+    assert np.isfinite(model.predict(X)).all()

@@ -68,9 +68,9 @@ class Iterated:
             stimulus = np.nan_to_num((shown.cpu().numpy() - centre) / unit)
         y = data.target[data.index(ahead.ravel())].cpu().double().numpy()
         return Starts(
-            np.concatenate(x).reshape(len(rows), self.n_lags, -1),
+            np.concatenate(x).reshape(len(rows), self.n_lags, self.features.n_channels),
             stimulus,
-            y.reshape(*ahead.shape, -1),
+            y.reshape(*ahead.shape, d),
         )
 
     @np.errstate(over="ignore", invalid="ignore")
