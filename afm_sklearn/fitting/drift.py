@@ -105,9 +105,10 @@ def _rows(data: TrainingData, block: slice, n_blocks: int) -> NDArray[np.intp]:
 
 def _inputs(starts: Starts) -> Array:
     """Return ones, the window and the stimulus of the second step and later ones."""
-    n = len(starts.x)
-    later = starts.stimulus[:, 1:].reshape(n, -1)
-    return np.concatenate([np.ones((n, 1)), starts.x.reshape(n, -1), later], 1)
+    n, h, s = starts.stimulus.shape
+    window = starts.x.reshape(n, starts.x.shape[1] * starts.x.shape[2])
+    later = starts.stimulus[:, 1:].reshape(n, (h - 1) * s)
+    return np.concatenate([np.ones((n, 1)), window, later], 1)
 
 
 class _Fit:

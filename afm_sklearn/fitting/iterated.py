@@ -78,7 +78,7 @@ class Iterated:
         """Yield the forecasts (k, d) of each step; they may diverge."""
         x, horizon = starts.x, starts.y.shape[1]
         for h in range(horizon):
-            ahead = x.reshape(len(x), -1) @ coef + intercept
+            ahead = x.reshape(len(x), len(coef)) @ coef + intercept
             yield ahead
             if h + 1 < horizon:
                 lags = ahead * self.gain + self.bias
