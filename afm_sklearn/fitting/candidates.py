@@ -204,36 +204,27 @@ def candidates(
     sample = sample.outside(block)
     frame, laws = data.frame().to(data.device), {}
     for name, mean in means.items():
-        if name not in kinds:
+        wanted = [
+            kind
+            for kind in kinds.get(name, ())
+            if only is None or f"{name}, {kind}" in only
+        ]
+        if not wanted:
             continue
-        linear = LinearLaw(features.n_lags, features.n_channels, data.n_outputs)
+        shape = features.n_lags, features.n_channels
+        linear, drift = LinearLaw(*shape, data.n_outputs), None
         coef, intercept = mean.without(left_out)
         linear.coef.copy_(torch.as_tensor(coef))
         linear.intercept.copy_(torch.as_tensor(intercept))
-        drift = _drift(linear, mean, left_out)
-        for kind in kinds[name]:
-            if only is not None and f"{name}, {kind}" not in only:
-                continue
+        if mean.drifts is not None:
+            moves = torch.as_tensor(mean.drifts.without(left_out))
+            drift = Drift.of(moves, *shape)
+        for kind in wanted:
             errors = learn(kind, sample, sample.forecasts[name], keeps_counts)
             law = ResidualLaw(frame, data.gaps, linear, errors, drift)
             law = law.to(data.device)
             laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
     return laws
-
-
-def _drift(
-    linear: LinearLaw, mean: LinearForecast, left_out: int | None
-) -> Drift | None:
-    """Return what moves a mean where it is iterated, if anything does."""
-    if mean.drifts is None:
-        return None
-    weights = torch.as_tensor(mean.drifts.without(left_out))
-    p, d = linear.coef.shape
-    drift = Drift(len(weights), linear.n_lags, p // linear.n_lags, d)
-    drift.intercept.copy_(weights[:, 0])
-    drift.coef.copy_(weights[:, 1 : 1 + p])
-    drift.shown.copy_(weights[:, 1 + p :])
-    return drift
 
 
 def learn(

@@ -73,8 +73,9 @@ def fit_drifts(
         return None
     parts = [iterated.starts(part, HORIZON) for part in rows]
     inputs = [_inputs(part) for part in parts]
+    grams = [z.T @ z for z in inputs]
     left_out = [*range(len(parts)), None]
-    fits = [_Fit(iterated, parts, inputs, *mean.without(k), k) for k in left_out]
+    fits = [_Fit(iterated, parts, inputs, grams, *mean.without(k), k) for k in left_out]
     if not all(fit.is_finite for fit in fits):
         return None
     added: Array = np.zeros((len(fits), HORIZON, inputs[0].shape[1], data.n_outputs))
@@ -114,11 +115,13 @@ def _inputs(starts: Starts) -> Array:
 class _Fit:
     """Regressions of the errors of an iterated forecast, outside of a part."""
 
+    @np.errstate(over="ignore", invalid="ignore")  # forecasts may diverge
     def __init__(
         self,
         iterated: Iterated,
         parts: list[Starts],
         inputs: list[Array],
+        grams: list[Array],
         coef: Array,
         intercept: Array,
         left_out: int | None,
@@ -126,14 +129,14 @@ class _Fit:
         self.n = 0
         self.gram: Any = 0.0
         self.cross: Any = 0.0
-        for k, (part, z) in enumerate(zip(parts, inputs, strict=True)):
+        for k, (part, z, gram) in enumerate(zip(parts, inputs, grams, strict=True)):
             means = np.stack(list(iterated.means(part, coef, intercept)), 1)
             errors = part.y - means
             if k == left_out:
                 self.held, self.errors = z, errors
                 continue
             self.n += len(z)
-            self.gram = self.gram + z.T @ z
+            self.gram = self.gram + gram
             self.cross = self.cross + np.tensordot(z, errors, (0, 0))  # (q, H, d)
 
     @property

@@ -73,7 +73,6 @@ class Iterated:
             y.reshape(*ahead.shape, d),
         )
 
-    @np.errstate(over="ignore", invalid="ignore")
     def means(self, starts: Starts, coef: Array, intercept: Array) -> Iterator[Array]:
         """Yield the forecasts (k, d) of each step; they may diverge."""
         x, horizon = starts.x, starts.y.shape[1]

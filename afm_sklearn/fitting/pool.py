@@ -29,8 +29,8 @@ Array = NDArray[Any]
 
 N_HELD = 4  # times as many cases among the rows that networks did not see
 MIN_CASES = 8
-# More members hardly score better (.02 % on blocks that had no part in the choice),
-# and take as much longer to draw from.
+# More members hardly score better on blocks that had no part in the choice, and take
+# as much longer to draw from.
 MOST_IN_RACE, MOST = 8, 6
 MIN_SAMPLE = 40  # rows to learn errors from
 

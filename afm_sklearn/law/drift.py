@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +47,19 @@ class Drift(nn.Module):
             ("intercept", n_leads, d),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float32))
+
+    @classmethod
+    def of(cls, weights: Tensor, n_lags: int, n_channels: int) -> Self:
+        """Build it from weights (n_leads, 1 + n_lags c + n_leads (c - d), d).
+
+        Of each lead the intercept, then those of the window, then of the stimulus.
+        """
+        p = n_lags * n_channels
+        drift = cls(len(weights), n_lags, n_channels, weights.shape[2])
+        drift.intercept.copy_(weights[:, 0])
+        drift.coef.copy_(weights[:, 1 : 1 + p])
+        drift.shown.copy_(weights[:, 1 + p :])
+        return drift
 
     def forward(self, known: Tensor, n_later: int) -> Tensor | None:
         """Return what is added to the location (w, d); None where nothing is.
