@@ -95,10 +95,10 @@ def fitted(request, system):
     data, windows = system
     law = data.oracle.law
     if request.param == "draws":
-        model = DrawForecaster(partial(var_draws, law), n_draws=2000)
+        model = DrawForecaster(partial(var_draws, law), n_draws=2000, random_state=0)
     else:
         model = QuantileForecaster(
-            partial(var_quantiles, law), alpha=ALPHA, horizon=HORIZON
+            partial(var_quantiles, law), alpha=ALPHA, horizon=HORIZON, random_state=0
         )
     return model.fit(windows[:2000], data.activity[:2000])
 
@@ -207,7 +207,10 @@ def test_trajectories_are_those_of_the_law_that_the_callable_knows(system, fitte
 def test_independent_dependence_is_none(system):
     data, windows = system
     model = QuantileForecaster(
-        partial(var_quantiles, data.oracle.law), alpha=ALPHA, dependence="independent"
+        partial(var_quantiles, data.oracle.law),
+        alpha=ALPHA,
+        dependence="independent",
+        random_state=0,
     ).fit(windows[:100], data.activity[:100])
     steps = np.arange(2000, 2004)[:, None] + np.arange(30)
     ours = model.sample_trajectories(
@@ -228,7 +231,8 @@ def test_the_dependence_learnt_does_not_change_what_the_callable_says():
 
     X, y = small(n=400)
     windows = X[:, None, :2]
-    model = QuantileForecaster(biased, alpha=ALPHA, horizon=3).fit(windows, y)
+    model = QuantileForecaster(biased, alpha=ALPHA, horizon=3, random_state=0)
+    model.fit(windows, y)
     draws = model.sample_trajectories(windows[-3:], 3, n_samples=20_000, random_state=0)
     stated = biased(windows[-3:], 3, None)
     below = (draws[:, None] <= stated[:, :, None]).mean(axis=2)
@@ -308,11 +312,11 @@ def test_they_pass_through_compare_and_scorers(system):
     y, law = data.activity[:600], data.oracle.law
     models = {
         "truth": data.oracle,
-        "draws": DrawForecaster(partial(var_draws, law)),
+        "draws": DrawForecaster(partial(var_draws, law), random_state=0),
         "quantiles": QuantileForecaster(
-            partial(var_quantiles, law), alpha=ALPHA, horizon=3
+            partial(var_quantiles, law), alpha=ALPHA, horizon=3, random_state=0
         ),
-        "walk": DrawForecaster(walk),
+        "walk": DrawForecaster(walk, random_state=0),
     }
     pipes = {
         name: make_pipeline(SlidingWindow(2, run_column=-1), model)

@@ -7,7 +7,7 @@ from afm_sklearn import AFMForecaster, SlidingWindow, crps, design_matrix
 from afm_sklearn.data.store import WindowStore
 from afm_sklearn.data.windows import Windows
 from afm_sklearn.datasets import make_linear_var, make_spiking_population
-from afm_sklearn.fitting import poisson, ridge
+from afm_sklearn.fitting import log_rate, poisson, ridge
 from afm_sklearn.fitting.features import LagFeatures
 from afm_sklearn.fitting.poisson import fit_poisson
 from afm_sklearn.fitting.ridge import fit_means
@@ -26,8 +26,9 @@ def one_ridge(monkeypatch):
 @pytest.fixture
 def one_poisson(monkeypatch):
     monkeypatch.setattr(poisson, "PENALTIES", (0.1,))
+    monkeypatch.setattr(poisson, "COUPLING_PENALTIES", (0.1,))
     monkeypatch.setattr(poisson, "DECAYS", (1.0,))
-    monkeypatch.setattr(poisson, "MAX_ITERATIONS", 400)
+    monkeypatch.setattr(log_rate, "MAX_ITERATIONS", 400)
 
 
 def _features(windows, n_lagged=None):
@@ -90,7 +91,7 @@ def test_forecasts_of_a_block_never_used_its_targets(family, request):
         windows, y, usable = _spikes()
 
         def fit(y):
-            return fit_poisson(_features(windows), y, usable, BLOCKS)
+            return _log_rate(_features(windows), y, usable, BLOCKS)
 
     other = y.clone()
     other[BLOCKS[1]] = other[BLOCKS[1]].flip(0) + 1.0
@@ -160,9 +161,13 @@ def _spikes(n_steps=301, n_neurons=4):
     return X, y, np.ones(len(X), dtype=bool)
 
 
+def _log_rate(*given):
+    return fit_poisson(*given, is_autoregressive=True)
+
+
 def test_out_of_block_fits_are_poisson_regressions_on_the_other_blocks(one_poisson):
     windows, y, usable = _spikes()
-    fit = fit_poisson(_features(windows, 4), y, usable, BLOCKS)
+    fit = _log_rate(_features(windows, 4), y, usable, BLOCKS)
     parts = [
         *zip(BLOCKS, fit.block_coefs, fit.block_intercepts, strict=True),
         (slice(0, 0), fit.coef, fit.intercept),
@@ -180,7 +185,7 @@ def test_missing_counts_are_left_out(one_poisson):
     windows, y, usable = _spikes()
     holes = y.clone()
     holes[::3, 1] = torch.nan
-    fit = fit_poisson(_features(windows, 4), holes, usable, BLOCKS)
+    fit = _log_rate(_features(windows, 4), holes, usable, BLOCKS)
     seen = ~holes[:, 1].isnan().numpy()
     # The penalty is beside a mean over all rows, so that fewer targets weigh less.
     theirs = PoissonRegressor(alpha=0.1 / seen.mean(), max_iter=1000, tol=1e-8)
@@ -195,8 +200,24 @@ def test_weights_of_a_spiking_population_are_recovered():
     blocks = [slice(k, k + 1600) for k in range(0, 7999, 1600)]
     blocks[-1] = slice(6400, 7999)
     usable = np.ones(len(X), dtype=bool)
-    fit = fit_poisson(_features(X, 6), y, usable, blocks)
+    fit = _log_rate(_features(X, 6), y, usable, blocks)
     law = data.oracle.law
     true = np.r_[law.lag_weights.T, law.stimulus_weights.T]
     assert np.corrcoef(fit.coef.ravel(), true.ravel())[0, 1] > 0.98
     np.testing.assert_allclose(fit.coef, true, atol=0.5)
+
+
+def test_weights_between_neurons_without_couplings_hardly_move_a_rate():
+    rng = np.random.default_rng(0)
+    y = np.zeros((601, 20))
+    for t in range(600):
+        y[t + 1] = rng.poisson(np.exp(-0.7 + 0.8 * np.minimum(y[t], 2)))
+    usable, blocks = np.ones(600, bool), [slice(k, k + 120) for k in range(0, 600, 120)]
+    rest = y[:-1] - y.mean(0)
+    fit = _log_rate(
+        _features(rest[:, None], 20), torch.tensor(y[1:]).float(), usable, blocks
+    )
+    by_others = rest @ (fit.coef * (1 - np.eye(20)))
+    by_itself = rest * fit.coef.diagonal()
+    assert fit.coef.diagonal().min() > 0.15
+    assert by_others.std() < 0.15 * by_itself.std()

@@ -186,29 +186,40 @@ def test_a_whole_pool_of_counts_is_planned_without_gradients():
 
 @pytest.mark.slow
 def test_a_planner_of_a_fitted_law_nears_the_one_that_knows_the_true_law():
-    data = make_spiking_population(n_times=2500, n_neurons=8, random_state=0)
+    worth = np.array([_worth_of_plans(seed) for seed in range(3)])
+    fitted, known = worth.mean((0, 1))
+    assert fitted >= 0.9 * known
+
+
+def _worth_of_plans(seed):
+    """What plans of a fitted and of the true law are worth under the latter."""
+    data = make_spiking_population(n_times=2500, n_neurons=8, random_state=seed)
     X = design_matrix(data.activity, data.stimulus)
     model = AFMForecaster(window_length=5, random_state=0).fit(X, data.activity)
     goal = RaiseChannel(0, rest=data.activity.mean(0), price=0.1)
-    worth = []
     rows = np.asarray(SlidingWindow(5).fit_transform(X))[[600, 1200, 1800]]
     arguments = {"horizon": 4, "bounds": (-1, 1), "n_samples": 100, "random_state": 0}
+    worth = []
     for row in rows:
         plans = [
             optimize_stimulus(planner, row[None], goal, **arguments)
             for planner in (model, data.oracle)
         ]
-        truth = [
-            goal(
-                data.oracle.sample_trajectories(
-                    row[None], 4, stimulus=p.stimulus[None], n_samples=4000
-                )[0]
-            ).mean()
-            for p in plans
-        ]
-        worth.append(truth)
-    fitted, known = np.mean(worth, axis=0)
-    assert fitted >= 0.9 * known
+        worth.append(
+            [
+                goal(
+                    data.oracle.sample_trajectories(
+                        row[None],
+                        4,
+                        stimulus=p.stimulus[None],
+                        n_samples=4000,
+                        random_state=0,
+                    )[0]
+                ).mean()
+                for p in plans
+            ]
+        )
+    return worth
 
 
 def test_pipelines_and_other_forecasters_plan_too(linear):

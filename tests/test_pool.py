@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
-from afm_sklearn.datasets import make_double_well
+from afm_sklearn.datasets import make_double_well, make_spiking_population
 from afm_sklearn.law import rollout
 from afm_sklearn.law.frame import Frame
 from afm_sklearn.law.gaps import Gaps
@@ -100,6 +100,18 @@ def test_selection_has_weights_for_the_next_step_and_for_those_after_it():
     for key in ("weight", "weight ahead"):
         shares = [record[key] for record in linear]
         assert sum(shares) == pytest.approx(pool[key], abs=1e-6)
+
+
+def test_log_rates_outweigh_all_else_where_they_are_linear():
+    data = make_spiking_population(n_times=1500, n_neurons=6, random_state=0)
+    X = design_matrix(data.activity, data.stimulus)
+    model = AFMForecaster(window_length=3, max_epochs=2, random_state=0)
+    model.fit(X, data.activity)
+    records = {record["candidate"]: record for record in model.selection_}
+    known = records["log rate, counts"]
+    others = [r for name, r in records.items() if "," in name and r is not known]
+    assert known["weight"] > 2 * max(r["weight"] for r in others) > 0
+    assert known["energy"] < min(r["energy"] for r in others)
 
 
 def test_what_members_share_is_shared_in_copies_too():

@@ -3,7 +3,6 @@ import pytest
 from scipy.optimize import minimize
 
 from afm_sklearn.fitting.weights import (
-    SHRINKAGE,
     Score,
     best_weights,
     few_of,
@@ -58,11 +57,17 @@ def test_weights_minimise_the_quadratic_form_on_the_simplex():
 
 def test_equal_laws_get_even_weights_and_a_bad_one_none():
     y = _truth(60)
-    draws = _draws(60, [(1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 4.0)])
-    weights = weights_by_score([Score.of(draws, y, False)])
-    assert SHRINKAGE > 0
-    np.testing.assert_allclose(weights[:3], 1 / 3, atol=0.2)
-    assert weights[3] == 0
+    law, bad = _draws(60, [(1.0, 0.0), (1.0, 4.0)])
+    weights = weights_by_score([Score.of([law, law, law, bad], y, False)])
+    np.testing.assert_allclose(weights, [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-3)
+
+
+def test_a_law_that_is_surely_better_is_hardly_mixed():
+    y = _truth(2000)
+    weights = weights_by_score(
+        [Score.of(_draws(2000, [(1.0, 0.0), (1.0, 0.7), (1.6, 0.0)]), y, False)]
+    )
+    assert weights[0] > 0.8
 
 
 def test_a_newcomer_needs_more_than_chance():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,16 +19,15 @@ from ..law.errors import Errors, GaussianErrors
 from ..law.linear import LinearLaw
 from ..law.resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
 from ..law.residual import ResidualLaw
+from ..law.step import StepLaw
 from .data import TrainingData
-from .drift import fit_drifts
-from .features import LagFeatures
 from .forecast import LinearForecast
+from .linear import LinearStage
 from .origins import spread_rows
+from .sample import Sample
 
 Array = NDArray[Any]
 
-MIN_ROWS, MAX_ROWS = 1000, 4000  # of training, that errors are resampled from ..
-MAX_NUMBERS = 300_000  # .. of about so many numbers
 MAX_ANALOGS = 1000
 MIN_SPREAD = 1e-6  # of what never changed: it has a density
 ROWS_IN_BIN, MAX_BINS = 40, 24
@@ -48,7 +48,7 @@ KINDS = {
     "rolled": ("gaussian", "empirical", "binned"),
     "direct": ("gaussian", "empirical", "binned"),
 }
-# Draws of these are values that were seen: counts stay counts.
+# Draws of these are values that were seen: counts stay counts. Beside them stands ..
 COUNT_KINDS = {
     "climate": ("empirical values",),
     "own": ("binned values", "analog values"),
@@ -56,175 +56,88 @@ COUNT_KINDS = {
     "rolled": ("binned values",),
     "direct": ("binned values",),
 }
+LOG_RATE = "log rate, counts"  # .. a negative binomial law around a Poisson regression
 
 
-@dataclass
-class Sample:
-    """Rows of training from which errors are learnt.
+@dataclass(frozen=True)
+class Candidates:
+    """What a pool may be made of.
 
     Attributes
     ----------
-    rows : ndarray of shape (m,)
-    targets : ndarray of shape (m, d)
-        In standard units, complete.
-    y : ndarray of shape (m, d)
-        The same as they are.
-    forecasts : dict of str to ndarray of shape (m, d)
-        Of each mean, by fits without the block of the row.
+    data : TrainingData
+        With the targets as they are.
+    stage : LinearStage
+        Its means are those of `data`.
+    sample : Sample
+        Rows that tell the errors.
+    counts : tuple of StepLaw and LinearStage, or None
+        Where the targets are counts, their law and the fits of its log rate.
     """
 
-    rows: Array
-    targets: Array
-    y: Array
-    forecasts: dict[str, Array]
+    data: TrainingData
+    stage: LinearStage
+    sample: Sample
+    counts: tuple[StepLaw, LinearStage] | None = None
 
-    def outside(self, block: slice | None) -> Sample:
-        """Return the rows that are not in a block."""
-        if block is None:
-            return self
-        keep = (self.rows < block.start) | (self.rows >= block.stop)
-        return Sample(
-            self.rows[keep],
-            self.targets[keep],
-            self.y[keep],
-            {name: values[keep] for name, values in self.forecasts.items()},
-        )
+    @property
+    def blocks(self) -> list[slice]:
+        """Blocks of rows that fits left out."""
+        return self.stage.means["stack"].blocks
 
+    def without(
+        self, block: int | None, only: Collection[str] | None = None
+    ) -> dict[str, ResidualLaw | StepLaw]:
+        """Return the candidates, by fits to the rows outside of a block, or to all.
 
-def add_simple_means(
-    data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
-) -> dict[str, LinearForecast]:
-    """Add the mean itself, the last value and the stack, moved as it is iterated.
+        All, or only those named.
+        """
+        kinds = KINDS if self.counts is None else COUNT_KINDS
+        sample = self.sample
+        if block is not None:
+            sample = sample.outside(self.blocks[block])
+        frame = self.data.frame().to(self.data.device)
+        laws: dict[str, ResidualLaw | StepLaw] = {}
+        for name, mean in self.stage.means.items():
+            wanted = {f"{name}, {kind}": kind for kind in kinds.get(name, ())}
+            wanted = {n: k for n, k in wanted.items() if only is None or n in only}
+            if not wanted:
+                continue
+            linear, drift = self._mean(mean, block)
+            for title, kind in wanted.items():
+                errors = learn(
+                    kind, sample, sample.forecasts[name], self.counts is not None
+                )
+                law = ResidualLaw(frame, self.data.gaps, linear, errors, drift)
+                laws[title] = law.to(self.data.device).requires_grad_(False).eval()
+        if self.counts is not None and (only is None or LOG_RATE in only):
+            laws[LOG_RATE] = without_block(*self.counts, block)
+        return laws
 
-    They are "climate", "walk" and "direct".
-    """
-    some, means = means["stack"], dict(means)
-    n_blocks, (p, d) = len(some.blocks), some.coef.shape
-    zero = np.zeros((p, d)), np.zeros(d)
-    simple = {"climate": zero}
-    if data.settings.is_autoregressive:
-        last = np.zeros((p, d))
-        scale = data.settings.lag_scale
-        slope = scale * data.x_scale[:d] / data.y_scale
-        last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
-        level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
-        simple["walk"] = last, level / data.y_scale
-        drifts = fit_drifts(data, features, some)
-        if drifts is not None:
-            means["direct"] = replace(some, drifts=drifts)
-    return means | {
-        name: LinearForecast(
-            coef, intercept, some.blocks, [coef] * n_blocks, [intercept] * n_blocks
-        )
-        for name, (coef, intercept) in simple.items()
-    }
-
-
-def take_sample(
-    data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
-) -> Sample:
-    """Forecast some rows of each block by the fits that left the block out."""
-    observed = np.isfinite(data.y)
-    seen = observed.all(1) & data.complete
-    if seen.sum() < 0.5 * data.complete.sum():
-        seen = (observed.mean(1) >= 0.5) & data.complete
-    n_rows = int(np.clip(MAX_NUMBERS // data.n_outputs, MIN_ROWS, MAX_ROWS))
-    rows = spread_rows(np.flatnonzero(seen), n_rows)
-    shape = len(rows), data.n_outputs
-    targets = data.target[data.index(rows)].cpu().double().numpy()
-    forecasts = {name: np.empty(shape) for name in means}
-    blocks = means["stack"].blocks
-    for k, block in enumerate(blocks):
-        here = np.flatnonzero((rows >= block.start) & (rows < block.stop))
-        done = 0
-        for part, F in features.chunks(rows[here]):
-            at = here[done : done + len(part)]
-            f = F.double().numpy()
-            for name, mean in means.items():
-                ahead = f @ mean.block_coefs[k] + mean.block_intercepts[k]
-                forecasts[name][at] = ahead
-            done += len(part)
-    y = np.array(data.y[rows], np.float64)
-    donors = matched_rows(forecasts["stack"], np.isnan(y))
-    columns = np.arange(y.shape[1])
-    targets, y = targets[donors, columns], y[donors, columns]
-    y = np.where(np.isnan(y), data.y_mean, y)  # of a channel that never was observed
-    return Sample(rows, np.nan_to_num(targets), y, forecasts)
-
-
-def matched_rows(forecasts: Array, missing: Array) -> NDArray[np.intp]:
-    """Find, for each entry that is missing, the row whose outcome stands in for it.
-
-    That of the nearest forecast of the channel: predictive mean matching, which keeps
-    zeros, counts and the law of errors.
-
-    Parameters
-    ----------
-    forecasts : ndarray of shape (m, d)
-    missing : ndarray of bool, shape (m, d)
-
-    Returns
-    -------
-    ndarray of int, shape (m, d)
-        The row itself where it was observed, and where a channel never was.
-
-    Examples
-    --------
-    >>> forecasts = np.array([[1.0], [2.0], [1.2], [3.0]])
-    >>> matched_rows(forecasts, np.array([[0], [0], [1], [0]], bool)).ravel()
-    array([0, 1, 0, 3])
-    """
-    out = np.tile(np.arange(len(forecasts))[:, None], (1, forecasts.shape[1]))
-    for j in np.flatnonzero(missing.any(0) & ~missing.all(0)):
-        given = np.flatnonzero(~missing[:, j])
-        given = given[np.argsort(forecasts[given, j], kind="stable")]
-        levels = forecasts[given, j]
-        wanted = forecasts[missing[:, j], j]
-        at = np.searchsorted((levels[1:] + levels[:-1]) / 2, wanted)
-        out[missing[:, j], j] = given[at]
-    return out
-
-
-def candidates(
-    data: TrainingData,
-    features: LagFeatures,
-    means: dict[str, LinearForecast],
-    sample: Sample,
-    left_out: int | None,
-    *,
-    keeps_counts: bool,
-    only: Collection[str] | None = None,
-) -> dict[str, ResidualLaw]:
-    """Build the candidates, by fits to all rows or to those outside of a block.
-
-    All, or only those named.
-    """
-    kinds = COUNT_KINDS if keeps_counts else KINDS
-    block = None if left_out is None else means["stack"].blocks[left_out]
-    sample = sample.outside(block)
-    frame, laws = data.frame().to(data.device), {}
-    for name, mean in means.items():
-        wanted = [
-            kind
-            for kind in kinds.get(name, ())
-            if only is None or f"{name}, {kind}" in only
-        ]
-        if not wanted:
-            continue
+    def _mean(
+        self, mean: LinearForecast, block: int | None
+    ) -> tuple[LinearLaw, Drift | None]:
+        features = self.stage.features
         shape = features.n_lags, features.n_channels
-        linear, drift = LinearLaw(*shape, data.n_outputs), None
-        coef, intercept = mean.without(left_out)
+        linear, drift = LinearLaw(*shape, self.data.n_outputs), None
+        coef, intercept = mean.without(block)
         linear.coef.copy_(torch.as_tensor(coef))
         linear.intercept.copy_(torch.as_tensor(intercept))
         if mean.drifts is not None:
-            moves = torch.as_tensor(mean.drifts.without(left_out))
+            moves = torch.as_tensor(mean.drifts.without(block))
             drift = Drift.of(moves, *shape)
-        for kind in wanted:
-            errors = learn(kind, sample, sample.forecasts[name], keeps_counts)
-            law = ResidualLaw(frame, data.gaps, linear, errors, drift)
-            law = law.to(data.device)
-            laws[f"{name}, {kind}"] = law.requires_grad_(False).eval()
-    return laws
+        return linear, drift
+
+
+def without_block(law: StepLaw, stage: LinearStage, block: int | None) -> StepLaw:
+    """Return the law with the linear forecast of a fit without a block, or of all."""
+    other = copy.deepcopy(law)
+    if stage.fit is not None:
+        linear = other.channels.linear
+        coef, intercept = stage.fit.without(block)
+        linear.coef.copy_(torch.as_tensor(coef))
+        linear.intercept.copy_(torch.as_tensor(intercept))
+    return other
 
 
 def learn(

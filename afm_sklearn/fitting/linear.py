@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,8 +13,8 @@ from ..compute import row_parts
 from ..data.blocks import block_edges
 from ..law.families import CountMixture
 from ..law.linear import LinearLaw
-from .candidates import add_simple_means
 from .data import TrainingData
+from .drift import fit_drifts
 from .features import LagFeatures
 from .forecast import LinearForecast
 from .poisson import fit_poisson
@@ -65,7 +65,13 @@ def fit_linear(data: TrainingData) -> LinearStage:
     blocks = _blocks(data)
     means: dict[str, LinearForecast] = {}
     if data.is_counts:
-        fit = fit_poisson(features, data.target, data.usable, blocks)
+        fit = fit_poisson(
+            features,
+            data.target,
+            data.usable,
+            blocks,
+            is_autoregressive=data.settings.is_autoregressive,
+        )
     else:
         walk, judge = _walk(data), None
         if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
@@ -77,7 +83,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
     law.intercept.copy_(torch.as_tensor(fit.intercept))
     law.log_scale.copy_(_spread(data, law, forecast))
     if means and data.settings.base == "auto":
-        means = add_simple_means(data, features, means)
+        means = _add_simple_means(data, features, means)
     return LinearStage(law, forecast, features, fit, means)
 
 
@@ -96,6 +102,35 @@ def _walk(data: TrainingData) -> np.ndarray | None:
     d = data.n_outputs
     slope: np.ndarray = data.settings.lag_scale * data.x_scale[:d] / data.y_scale
     return slope
+
+
+def _add_simple_means(
+    data: TrainingData, features: LagFeatures, means: dict[str, LinearForecast]
+) -> dict[str, LinearForecast]:
+    """Add the mean itself, the last value and the stack, moved as it is iterated.
+
+    They are "climate", "walk" and "direct".
+    """
+    some, means = means["stack"], dict(means)
+    n_blocks, (p, d) = len(some.blocks), some.coef.shape
+    zero = np.zeros((p, d)), np.zeros(d)
+    simple = {"climate": zero}
+    if data.settings.is_autoregressive:
+        last = np.zeros((p, d))
+        scale = data.settings.lag_scale
+        slope = scale * data.x_scale[:d] / data.y_scale
+        last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
+        level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
+        simple["walk"] = last, level / data.y_scale
+        drifts = fit_drifts(data, features, some)
+        if drifts is not None:
+            means["direct"] = replace(some, drifts=drifts)
+    return means | {
+        name: LinearForecast(
+            coef, intercept, some.blocks, [coef] * n_blocks, [intercept] * n_blocks
+        )
+        for name, (coef, intercept) in simple.items()
+    }
 
 
 def _out_of_block(

@@ -1,38 +1,65 @@
 r"""Penalised Poisson regression of counts on the window.
 
 The log rate is linear in the features, the weight of a feature k steps back
-penalised by lambda k^(2 decay) as in the ridge stack. Penalty and decay are chosen by
-the deviance of the last block of rows, then the model is fitted on all rows and
-without each block in turn (Truccolo et al. 2005; McCullagh & Nelder 1989).
+penalised by lambda k^(2 decay) as in the ridge stack. What other channels did has a
+penalty of its own, as in the Minnesota prior (Litterman 1986): there are many of them,
+and most have no part in a channel. Decay and penalties are chosen by the deviance of
+the last block of rows and of that in the middle, by steps along one of them at a time;
+then the model is fitted on all rows and without each block in turn (Truccolo et al.
+2005; McCullagh & Nelder 1989).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..compute import row_parts
 from ..data.scaled import ScaledRows
-from ..optimizers import LBFGS
 from .features import LagFeatures
 from .forecast import LinearForecast
+from .log_rate import Parts, cap_of, chained, kept, loss_of, parts_of, solve
+from .origins import spread_rows
 
 Array = NDArray[np.float64]
-Part = tuple[Tensor, Tensor]  # features (k, p) and counts (k, d)
-Parts = Callable[[], Iterable[Part]]
 
-PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 DECAYS = (0.5, 1.5, 3.0)
+# The search begins in the middle of each.
+PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+COUPLING_PENALTIES = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 MAX_SELECTION_ROWS = 4000
-MAX_ITERATIONS = 40
-MIN_LOG_RATE = -12.0
 MAX_KEPT = 1 << 24  # numbers; more features are computed again in each iteration
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the weights of a regression are penalised by.
+
+    Attributes
+    ----------
+    decay : float
+        Power of the lag that their spread falls with.
+    penalty, coupling_penalty : float
+        Of the weights of a channel's own past and of stimuli, and of those of other
+        channels.
+    """
+
+    decay: float
+    penalty: float
+    coupling_penalty: float
+
+    def scales(self, lags: Tensor, is_coupling: Tensor | None) -> Tensor:
+        """Scales of the weights (p, d), or (p, 1), beside which they have `penalty`."""
+        own = (lags**-self.decay)[:, None]
+        if is_coupling is None:
+            return own
+        return torch.where(
+            is_coupling, own * (self.penalty / self.coupling_penalty) ** 0.5, own
+        )
 
 
 def fit_poisson(
@@ -40,6 +67,8 @@ def fit_poisson(
     y: ScaledRows | Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
+    *,
+    is_autoregressive: bool,
 ) -> LinearForecast:
     """Fit log rates of counts.
 
@@ -53,6 +82,8 @@ def fit_poisson(
         Rows to fit on.
     blocks : list of slice
         Blocks of consecutive rows.
+    is_autoregressive : bool
+        Whether the first features are the lagged targets.
 
     Returns
     -------
@@ -60,20 +91,21 @@ def fit_poisson(
         Of the log rate.
     """
     lags = torch.from_numpy(features.lags()).float()
+    is_coupling = _couplings(features, y.shape[1]) if is_autoregressive else None
     rows = [np.arange(len(usable))[block] for block in blocks]
     rows = [each[usable[each]] for each in rows]
-    decay, penalty = _select(features, y, rows, lags)
-    shrink = lags**-decay
-    parts = [_parts(features, y, each) for each in rows]
+    prior = _select(features, y, rows, lags, is_coupling)
+    penalty, shrink = prior.penalty, prior.scales(lags, is_coupling)
+    parts = [parts_of(features, y, each) for each in rows]
     if features.n_features * usable.sum() <= MAX_KEPT:
-        parts = [_kept(part) for part in parts]
-    weights = _solve(_chained(parts), shrink, penalty, None)
+        parts = [kept(part) for part in parts]
+    weights = solve(chained(parts), shrink, penalty, None)
     without = []
     for k in range(len(blocks)):
         others = parts[:k] + parts[k + 1 :]
         if not sum(map(len, rows[:k] + rows[k + 1 :])):
             others = parts
-        without.append(_solve(_chained(others), shrink, penalty, weights))
+        without.append(solve(chained(others), shrink, penalty, weights))
     coef, intercept = _split(weights, shrink)
     split = [_split(w, shrink) for w in without]
     return LinearForecast(
@@ -85,31 +117,19 @@ def fit_poisson(
     )
 
 
-def _parts(
-    features: LagFeatures, y: ScaledRows | Tensor, rows: NDArray[np.intp]
-) -> Parts:
-    """Return what yields the given rows in bounded memory."""
-
-    def parts() -> Iterator[Part]:
-        for at, F in features.chunks(rows):
-            yield F, y[at].cpu()
-
-    return parts
-
-
-def _kept(parts: Parts) -> Parts:
-    kept = list(parts())
-    return lambda: kept
-
-
-def _chained(parts: list[Parts]) -> Parts:
-    return lambda: itertools.chain.from_iterable(part() for part in parts)
-
-
 def _split(weights: Tensor, shrink: Tensor) -> tuple[Array, Array]:
     """Coefficients of the features as they are, and intercepts."""
     both = weights.double()
-    return (shrink[:, None] * both[:-1]).numpy(), both[-1].numpy()
+    return (shrink * both[:-1]).numpy(), both[-1].numpy()
+
+
+def _couplings(features: LagFeatures, d: int) -> Tensor | None:
+    """Which weights (p, d) tell a channel of others; None where there are none."""
+    if d == 1:
+        return None
+    channel = torch.arange(features.n_features) % features.n_channels
+    is_lagged = channel < features.n_lagged
+    return is_lagged[:, None] & (channel[:, None] != torch.arange(d))
 
 
 def _select(
@@ -117,82 +137,79 @@ def _select(
     y: ScaledRows | Tensor,
     rows: list[NDArray[np.intp]],
     lags: Tensor,
-) -> tuple[float, float]:
-    """Decay and penalty of the least deviance on the last block."""
-    before = np.concatenate([rows[0][:0], *rows[:-1]])
-    newest, last = before[-MAX_SELECTION_ROWS:], rows[-1][:MAX_SELECTION_ROWS]
-    if not len(newest) or not len(last):
-        return DECAYS[1], PENALTIES[0]
-    train, test = (_kept(_parts(features, y, each)) for each in (newest, last))
-    best = (math.inf, DECAYS[0], PENALTIES[0])
-    for decay in DECAYS if lags.max() > 1 else DECAYS[:1]:
-        shrink, weights, previous = lags**-decay, None, math.inf
-        for penalty in PENALTIES:
-            weights = _solve(train, shrink, penalty, weights)
-            loss = float(_loss(test, shrink, weights, _cap(test))[0])
-            best = min(best, (loss, decay, penalty))
-            if loss > previous:
-                break
-            previous = loss
-    return best[1], best[2]
+    is_coupling: Tensor | None,
+) -> Prior:
+    """Return the prior of the least deviance on the last block and the middle one."""
+    folds: list[tuple[Parts, Parts]] = []
+    for k in sorted({len(rows) // 2, len(rows) - 1}):
+        others = np.concatenate([rows[0][:0], *rows[:k], *rows[k + 1 :]])
+        others = spread_rows(others, MAX_SELECTION_ROWS)
+        test = spread_rows(rows[k], MAX_SELECTION_ROWS)
+        if len(others) and len(test):
+            train, held = (kept(parts_of(features, y, at)) for at in (others, test))
+            folds.append((train, held))
+    here = Prior(*(g[len(g) // 2] for g in (DECAYS, PENALTIES, COUPLING_PENALTIES)))
+    if not folds:
+        return here
+    judge = _Judge(folds, lags, is_coupling)
+    grids = {
+        "penalty": PENALTIES,
+        "coupling_penalty": COUPLING_PENALTIES if is_coupling is not None else (),
+        "decay": DECAYS if lags.max() > 1 else (),
+    }
+    moved = True
+    while moved:
+        before = here
+        for axis, grid in grids.items():
+            for way in (1, -1):
+                here = _moved(judge, here, axis, grid[::way])
+        moved = here != before
+    return here
 
 
-def _solve(
-    parts: Parts, shrink: Tensor, penalty: float, start: Tensor | None
-) -> Tensor:
-    """Weights (p + 1, d) of shrunk features, the last row the intercepts, by L-BFGS."""
-    if start is None:
-        sums = [torch.stack([y.nansum(0), y.isfinite().sum(0)]) for _, y in parts()]
-        total, count = torch.stack(sums).sum(0)
-        start = shrink.new_zeros(len(shrink) + 1, len(total))
-        start[-1] = (total / count.clamp(min=1)).clamp(min=1e-4).log()
-    weights, cap = start.clone().requires_grad_(), _cap(parts)
-    solver = LBFGS(
-        [weights],
-        max_iter=MAX_ITERATIONS,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )
-
-    @torch.no_grad()
-    def objective() -> Tensor:
-        loss, gradient = _loss(parts, shrink, weights, cap)
-        gradient[:-1] += penalty * weights[:-1]
-        weights.grad = gradient
-        return loss + 0.5 * penalty * weights[:-1].square().sum()
-
-    solver.step(objective)
-    return weights.detach()
+def _moved(judge: _Judge, here: Prior, axis: str, grid: Sequence[float]) -> Prior:
+    """Go along a grid from where a prior is on it, as far as the loss falls."""
+    for value in grid[grid.index(getattr(here, axis)) + 1 :] if grid else ():
+        there = replace(here, **{axis: value})
+        if judge.loss(here) <= judge.loss(there, near=here):
+            break
+        here = there
+    return here
 
 
-def _loss(
-    parts: Parts, shrink: Tensor, weights: Tensor, cap: float
-) -> tuple[Tensor, Tensor]:
-    """Mean over rows of the negative log likelihood, and its gradient."""
-    coef = shrink[:, None] * weights[:-1]
-    n, loss, gradient = 0, weights.new_zeros(()), torch.zeros_like(weights)
-    for F, y in parts():
-        log_rate = torch.addmm(weights[-1], F, coef)
-        observed = torch.isfinite(y)
-        target = torch.where(observed, y, 0.0)
-        clipped = log_rate.clamp(MIN_LOG_RATE, cap)
-        rate = clipped.exp()
-        loss += ((rate - target * clipped) * observed).sum()
-        slope = (rate - target) * (observed & (clipped == log_rate))
-        gradient[:-1].addmm_(F.T, slope)
-        gradient[-1] += slope.sum(0)
-        n += len(F)
-    gradient[:-1] *= shrink[:, None]
-    return loss / n, gradient / n
+class _Judge:
+    """Losses of held rows under priors, each fitted from where another one led.
 
+    Parameters
+    ----------
+    folds : list of (Parts, Parts)
+        Rows to fit on, and those to be judged by.
+    lags : Tensor of shape (p,)
+    is_coupling : Tensor of shape (p, d) or None
+    """
 
-def _cap(parts: Parts) -> float:
-    return max(log_rate_cap(y) for _, y in parts())
+    def __init__(
+        self,
+        folds: list[tuple[Parts, Parts]],
+        lags: Tensor,
+        is_coupling: Tensor | None,
+    ):
+        self.folds, self.lags, self.is_coupling = folds, lags, is_coupling
+        self.found: dict[Prior, tuple[float, list[Tensor]]] = {}
 
-
-def log_rate_cap(y: ScaledRows | Tensor) -> float:
-    """Largest log rate that is believed: about twice the largest count."""
-    parts = [y[rows] for rows in row_parts(*y.shape)]
-    largest = max((float(part.nan_to_num().max()) for part in parts), default=0.0)
-    return math.log(2 * largest + 1)
+    def loss(self, prior: Prior, near: Prior | None = None) -> float:
+        """Return the mean over the folds of the negative log likelihood of a row."""
+        if prior not in self.found:
+            shrink = prior.scales(self.lags, self.is_coupling)
+            losses, fits = [], []
+            for k, (train, test) in enumerate(self.folds):
+                start = None
+                if near is not None:
+                    start = self.found[near][1][k].clone()
+                    start[:-1] /= shrink
+                weights = solve(train, shrink, prior.penalty, start)
+                losses.append(float(loss_of(test, shrink, weights, cap_of(train))[0]))
+                weights[:-1] *= shrink
+                fits.append(weights)
+            self.found[prior] = sum(losses) / len(losses), fits
+        return self.found[prior][0]

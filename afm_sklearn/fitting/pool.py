@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..law.pool import PoolLaw
-from ..law.residual import ResidualLaw
 from ..law.step import StepLaw
-from .candidates import Sample, candidates
+from .candidates import Candidates, without_block
 from .cases import by_lead, cases_among, draws_of, scores_of
-from .data import TrainingData
 from .linear import LinearStage
 from .weights import (
     Score,
@@ -36,15 +32,15 @@ MIN_SAMPLE = 40  # rows to learn errors from
 
 
 def fit_pool(
-    data: TrainingData, stage: LinearStage, sample: Sample, *, keeps_counts: bool
-) -> tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]] | None:
+    candidates: Candidates,
+) -> tuple[dict[str, Any], Array, list[dict[str, Any]]] | None:
     """Weigh the candidates by all blocks, each held out in turn.
 
     After half of the blocks the race goes on among few of them.
 
     Returns
     -------
-    laws : dict of str to ResidualLaw
+    laws : dict of str to law
         The candidates of the pool, fitted on all rows.
     weights : array of shape (2, m)
         For the next step, and for those after it.
@@ -53,12 +49,9 @@ def fit_pool(
     None
         Where there is too little to learn from.
     """
-    blocks = stage.means["stack"].blocks
-    if len(blocks) < 2 or len(sample.rows) < MIN_SAMPLE:
+    data, blocks = candidates.data, candidates.blocks
+    if len(blocks) < 2 or len(candidates.sample.rows) < MIN_SAMPLE:
         return None
-    make = partial(
-        candidates, data, stage.features, stage.means, sample, keeps_counts=keeps_counts
-    )
     parts: list[dict[str, Score]] = []
     names: list[str] | None = None
     left: list[dict[str, Any]] = []
@@ -66,7 +59,7 @@ def fit_pool(
         cases = cases_among(data, np.arange(block.start, block.stop))
         if not len(cases.rows):
             continue
-        laws = make(k, only=names)
+        laws = candidates.without(k, names)
         # The same noise for all: laws are compared draw by draw.
         draws = [draws_of(data, law, cases, k) for law in laws.values()]
         parts.append(scores_of(data, cases, draws))
@@ -84,7 +77,7 @@ def fit_pool(
         row[few] = weights_by_score([score.of_laws(few) for score in use])
     records = _records(names, weights, scores, len(parts))
     kept = [names[i] for i in few]
-    return make(None, only=kept), weights[:, few], records + left
+    return candidates.without(None, kept), weights[:, few], records + left
 
 
 def _still_racing(
@@ -137,20 +130,16 @@ def _records(
 
 
 def add_network(
-    data: TrainingData,
-    stage: LinearStage,
+    candidates: Candidates,
     own: LinearStage,
-    sample: Sample,
-    pool: tuple[dict[str, ResidualLaw], Array, list[dict[str, Any]]],
+    pool: tuple[dict[str, Any], Array, list[dict[str, Any]]],
     newcomers: dict[str, StepLaw],
-    *,
-    keeps_counts: bool,
 ) -> list[tuple[str, float]]:
     """Choose laws with networks, and weigh them beside the pool.
 
     Both are judged by rows that they did not see, which end the recording. Everything
-    linear is that of fits without its last block, in the pool (of the means of
-    `stage`) and beside networks (of `own`).
+    linear is that of fits without its last block, in the pool and beside networks (of
+    the stage `own`).
 
     Returns
     -------
@@ -159,22 +148,14 @@ def add_network(
         steps after it; empty where there is none.
     """
     laws, weights, selection = pool
-    blocks = stage.means["stack"].blocks
+    data, blocks = candidates.data, candidates.blocks
     rows = data.held[data.held >= blocks[-1].start]
     cases = cases_among(data, rows, N_HELD)
     if not newcomers or len(cases.rows) < MIN_CASES:
         return []
-    without = candidates(
-        data,
-        stage.features,
-        stage.means,
-        sample,
-        len(blocks) - 1,
-        keeps_counts=keeps_counts,
-        only=laws,
-    )
-    judged: dict[str, Any] = {"pool": pooled(without, weights)}
-    judged |= {n: _without_last_block(law, own) for n, law in newcomers.items()}
+    last = len(blocks) - 1
+    judged: dict[str, Any] = {"pool": pooled(candidates.without(last, laws), weights)}
+    judged |= {n: without_block(law, own, last) for n, law in newcomers.items()}
     seed = data.settings.seed
     draws = [draws_of(data, law, cases, seed) for law in judged.values()]
     scores = scores_of(data, cases, draws)
@@ -192,18 +173,7 @@ def add_network(
     return chosen
 
 
-def _without_last_block(law: StepLaw, stage: LinearStage) -> StepLaw:
-    """Return the law with the linear forecast of a fit without the last block."""
-    other = copy.deepcopy(law)
-    if stage.fit is not None:
-        linear = other.channels.linear
-        coef, intercept = stage.fit.without(-1)
-        linear.coef.copy_(torch.as_tensor(coef))
-        linear.intercept.copy_(torch.as_tensor(intercept))
-    return other
-
-
-def pooled(laws: dict[str, ResidualLaw], weights: Array) -> PoolLaw:
+def pooled(laws: dict[str, Any], weights: Array) -> PoolLaw:
     """Return the pool of the laws that have a weight (2, m)."""
     is_kept: Array = np.any(weights > 0, axis=0)
     kept = [law for law, k in zip(laws.values(), is_kept, strict=True) if k]

@@ -15,7 +15,7 @@ from ..law.channels import ChannelLaws
 from ..law.pool import PoolLaw, joined
 from ..law.step import StepLaw
 from .assembly import alone, assemble
-from .candidates import take_sample
+from .candidates import Candidates
 from .data import TrainingData
 from .dependence import fit_flow, held_scores, noise_factor
 from .family import choose_family
@@ -24,6 +24,7 @@ from .learned import fit_learned, untrained
 from .linear import LinearStage
 from .margins import learn_margins
 from .pool import add_network, fit_pool, pooled
+from .sample import take_sample
 from .selection import pays
 from .settings import Settings
 from .trajectories import train_on_trajectories
@@ -88,9 +89,10 @@ def _fit(data: TrainingData, previous: StepLaw | None) -> Fitted:
     real, data = real.widened(widening), data.widened(widening)
     if data.settings.base != "auto" or means is None or watch.is_over:
         return _fitted(data, law, kept)
+    plain = _linear(data, stage)[0] if data.is_counts else None
     # Forecasts of all rows have done their duty; they are as large as the recording.
     stage, means = (replace(s, forecast=s.forecast[:0].clone()) for s in (stage, means))
-    return _fit_pool(real, data, stage, means, law, kept)
+    return _fit_pool(real, data, stage, means, plain, law, kept)
 
 
 def _fit_pool(
@@ -98,14 +100,17 @@ def _fit_pool(
     data: TrainingData,
     stage: LinearStage,
     means: LinearStage,
+    plain: StepLaw | None,
     law: StepLaw,
     kept: str,
 ) -> Fitted:
-    """Pool the candidates, and weigh the law beside them."""
-    watch, keeps_counts = data.watch, data.is_counts
+    """Pool the candidates, `plain` of counts among them, and weigh the law, too."""
+    watch = data.watch
     watch.begin("pool")
     sample = take_sample(real, means.features, means.means)
-    pool = fit_pool(real, means, sample, keeps_counts=keeps_counts)
+    counts = None if plain is None else (plain, stage)
+    candidates = Candidates(real, means, sample, counts)
+    pool = fit_pool(candidates)
     if pool is None:
         watch.end(lambda: _fitted(data, law, kept), "too few rows to choose by")
         return _fitted(data, law, kept)
@@ -116,12 +121,11 @@ def _fit_pool(
         f"{len(whole.members)} of {len(laws)} candidates",
     )
     tuned = _on_trajectories(data, stage, law, kept)
-    newcomers = {} if kept == "linear" and tuned else {kept: law}
+    is_known = kept == "linear" and (tuned or data.is_counts)  # as good as a candidate
+    newcomers = {} if is_known else {kept: law}
     newcomers |= tuned
     watch.begin("choice")
-    chosen = add_network(
-        real, means, stage, sample, pool, newcomers, keeps_counts=keeps_counts
-    )
+    chosen = add_network(candidates, stage, pool, newcomers)
     fitted = _fitted(data, *_together(whole, newcomers, chosen), selection)
     watch.end(lambda: fitted, fitted.kept)
     return fitted

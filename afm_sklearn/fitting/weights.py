@@ -27,7 +27,9 @@ Array = NDArray[Any]
 
 N_SHIFTS = 2  # pairs of draws, of each draw
 MIN_WEIGHT = 0.02
-SHRINKAGE = 0.05  # towards even weights, relative to the best score
+# Towards even weights, relative to the best score: of few candidates judged by all
+# blocks, and of a newcomer judged by the last rows alone.
+SHRINKAGE, SHRINKAGE_OF_SECOND = 0.01, 0.05
 CAUTION = 2.0  # standard errors of its gain that a newcomer's weight costs
 N_PARTS = 8  # of successive cases, whose gains tell the standard error
 N_WEIGHTS = 51  # that are tried
@@ -197,8 +199,9 @@ def weight_of_second(scores: Sequence[Score], caution: float = CAUTION) -> float
     if slope >= 0:
         return 0.0
     weight = 1.0 if curvature <= 0 else -slope / curvature
-    if weight > 0.5:  # beyond even ones, weights are shrunk as all others
-        weight = (2 * SHRINKAGE - slope) / (4 * SHRINKAGE + max(0.0, curvature))
+    if weight > 0.5:  # beyond even ones, weights are shrunk towards them, too
+        shrinkage = SHRINKAGE_OF_SECOND
+        weight = (2 * shrinkage - slope) / (4 * shrinkage + max(0.0, curvature))
         weight = min(1.0, weight)
     if weight < MIN_WEIGHT:
         return 0.0
