@@ -46,7 +46,13 @@ def chained(parts: list[Parts]) -> Parts:
     return lambda: itertools.chain.from_iterable(part() for part in parts)
 
 
-def solve(parts: Parts, shrink: Tensor, penalty: float, start: Tensor | None) -> Tensor:
+def solve(
+    parts: Parts,
+    shrink: Tensor,
+    penalty: float,
+    start: Tensor | None,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Tensor:
     """Weights (p + 1, d) of shrunk features, the last row the intercepts, by L-BFGS."""
     if start is None:
         sums = [torch.stack([y.nansum(0), y.isfinite().sum(0)]) for _, y in parts()]
@@ -56,7 +62,7 @@ def solve(parts: Parts, shrink: Tensor, penalty: float, start: Tensor | None) ->
     weights, cap = start.clone().requires_grad_(), cap_of(parts)
     solver = LBFGS(
         [weights],
-        max_iter=MAX_ITERATIONS,
+        max_iter=max_iterations,
         tolerance_grad=1e-5,
         tolerance_change=1e-7,
         line_search_fn="strong_wolfe",

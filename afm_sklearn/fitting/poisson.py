@@ -32,6 +32,8 @@ DECAYS = (0.5, 1.5, 3.0)
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 COUPLING_PENALTIES = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 MAX_SELECTION_ROWS = 4000
+FEW_ITERATIONS = 20  # of a fit that is compared with others: they start near its end
+MAX_TWICE = 60_000  # weights that two blocks choose for; for more the last one does
 MAX_KEPT = 1 << 24  # numbers; more features are computed again in each iteration
 
 
@@ -141,7 +143,8 @@ def _select(
 ) -> Prior:
     """Return the prior of the least deviance on the last block and the middle one."""
     folds: list[tuple[Parts, Parts]] = []
-    for k in sorted({len(rows) // 2, len(rows) - 1}):
+    is_large = features.n_features * y.shape[1] > MAX_TWICE
+    for k in sorted({len(rows) - 1, len(rows) - 1 if is_large else len(rows) // 2}):
         others = np.concatenate([rows[0][:0], *rows[:k], *rows[k + 1 :]])
         others = spread_rows(others, MAX_SELECTION_ROWS)
         test = spread_rows(rows[k], MAX_SELECTION_ROWS)
@@ -151,34 +154,20 @@ def _select(
     here = Prior(*(g[len(g) // 2] for g in (DECAYS, PENALTIES, COUPLING_PENALTIES)))
     if not folds:
         return here
-    judge = _Judge(folds, lags, is_coupling)
+    search = _Search(folds, lags, is_coupling, here)
     grids = {
         "penalty": PENALTIES,
         "coupling_penalty": COUPLING_PENALTIES if is_coupling is not None else (),
         "decay": DECAYS if lags.max() > 1 else (),
     }
-    moved = True
-    while moved:
-        before = here
-        for axis, grid in grids.items():
-            for way in (1, -1):
-                here = _moved(judge, here, axis, grid[::way])
-        moved = here != before
-    return here
+    ways = [(axis, grid[::way]) for axis, grid in grids.items() for way in (1, -1)]
+    while any([search.went(axis, grid) for axis, grid in ways]):
+        pass
+    return search.here
 
 
-def _moved(judge: _Judge, here: Prior, axis: str, grid: Sequence[float]) -> Prior:
-    """Go along a grid from where a prior is on it, as far as the loss falls."""
-    for value in grid[grid.index(getattr(here, axis)) + 1 :] if grid else ():
-        there = replace(here, **{axis: value})
-        if judge.loss(here) <= judge.loss(there, near=here):
-            break
-        here = there
-    return here
-
-
-class _Judge:
-    """Losses of held rows under priors, each fitted from where another one led.
+class _Search:
+    """A prior that moves to where the loss of held rows falls.
 
     Parameters
     ----------
@@ -186,6 +175,8 @@ class _Judge:
         Rows to fit on, and those to be judged by.
     lags : Tensor of shape (p,)
     is_coupling : Tensor of shape (p, d) or None
+    here : Prior
+        Where it starts.
     """
 
     def __init__(
@@ -193,23 +184,42 @@ class _Judge:
         folds: list[tuple[Parts, Parts]],
         lags: Tensor,
         is_coupling: Tensor | None,
+        here: Prior,
     ):
         self.folds, self.lags, self.is_coupling = folds, lags, is_coupling
-        self.found: dict[Prior, tuple[float, list[Tensor]]] = {}
+        self.here, self.tried = here, {here}
+        self.loss, self.fits = self._judged(here, None)
 
-    def loss(self, prior: Prior, near: Prior | None = None) -> float:
-        """Return the mean over the folds of the negative log likelihood of a row."""
-        if prior not in self.found:
-            shrink = prior.scales(self.lags, self.is_coupling)
-            losses, fits = [], []
-            for k, (train, test) in enumerate(self.folds):
-                start = None
-                if near is not None:
-                    start = self.found[near][1][k].clone()
-                    start[:-1] /= shrink
-                weights = solve(train, shrink, prior.penalty, start)
-                losses.append(float(loss_of(test, shrink, weights, cap_of(train))[0]))
-                weights[:-1] *= shrink
-                fits.append(weights)
-            self.found[prior] = sum(losses) / len(losses), fits
-        return self.found[prior][0]
+    def went(self, axis: str, grid: Sequence[float]) -> bool:
+        """Go along a grid from where the prior is on it; return whether it moved."""
+        start = self.here
+        for value in grid[grid.index(getattr(start, axis)) + 1 :] if grid else ():
+            there = replace(start, **{axis: value})
+            if there in self.tried:  # no better than what was better than here
+                break
+            self.tried.add(there)
+            loss, fits = self._judged(there, self.fits)
+            if not loss < self.loss:
+                break
+            self.here, self.loss, self.fits = there, loss, fits
+        return self.here != start
+
+    def _judged(
+        self, prior: Prior, near: list[Tensor] | None
+    ) -> tuple[float, list[Tensor]]:
+        """Negative log likelihood of a held row, and the weights of the folds.
+
+        Each fit starts from where a near one led.
+        """
+        shrink = prior.scales(self.lags, self.is_coupling)
+        losses, fits = [], []
+        for k, (train, test) in enumerate(self.folds):
+            start = None
+            if near is not None:
+                start = near[k].clone()
+                start[:-1] /= shrink
+            weights = solve(train, shrink, prior.penalty, start, FEW_ITERATIONS)
+            losses.append(float(loss_of(test, shrink, weights, cap_of(train))[0]))
+            weights[:-1] *= shrink
+            fits.append(weights)
+        return sum(losses) / len(losses), fits
