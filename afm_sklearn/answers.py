@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from .checks import outer_level, seed_from
 from .compute import budget, row_parts, threads_for
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks
 from .law.mixture import Merged
+from .law.step import StepLaw
 
 Array = NDArray[Any]
 Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
@@ -96,7 +99,8 @@ class Answers(InputChecks):
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
             per_row = width + N_NUMBERS * length * c
-            per_row *= N_PASTS if with_gaps else 1
+            if with_gaps and len(rows):
+                law, per_row = _of_pasts(law), per_row * N_PASTS
             for part in row_parts(len(rows), per_row, budget()):
                 at = self._tensor(windows[rows[part]])
                 p = _distribution(law, at, with_gaps)
@@ -217,3 +221,14 @@ def _distribution(law: Any, windows: torch.Tensor, with_gaps: bool) -> Any:
     # The same pasts for all rows, so that a batch does not show.
     pasts = law.complete(windows, N_PASTS, None)
     return Merged(law.start(pasts).predict(), N_PASTS)
+
+
+def _of_pasts(law: Any) -> Any:
+    """Return a copy for pasts that make one distribution, and share its points."""
+    if not isinstance(law, nn.Module):
+        return law
+    law = copy.deepcopy(law)
+    for part in law.modules():
+        if isinstance(part, StepLaw):
+            part.n_pasts = N_PASTS
+    return law

@@ -154,3 +154,23 @@ def test_no_row_needs_to_be_complete(share):
     ours, theirs = (crps(data.activity[600:], x).mean() for x in (draws, climate))
     assert ours < 0.9 * theirs
     assert model.base_.startswith("pool")
+
+
+def test_a_channel_that_is_never_observed_leaves_the_others_as_they_are():
+    data = make_linear_var(n_times=600, n_channels=4, n_stimuli=1, random_state=0)
+    alive = [0, 1, 3]
+    dead = data.activity.copy()
+    dead[:, 2] = np.nan
+    answers = []
+    for activity in (data.activity[:, alive], dead):
+        X = design_matrix(activity, data.stimulus)
+        model = AFMForecaster(window_length=4, max_epochs=1, random_state=0)
+        rows = model.fit(X[:400], activity[:400]).make_windows(X)[400:]
+        draws = model.sample(rows, 100, random_state=0)
+        answers.append((model.predict(rows), draws))
+    (few, few_draws), (all_, all_draws) = answers
+    apart = few - all_[:, alive]
+    assert np.square(apart).mean() < 0.02 * np.square(few - few.mean(0)).mean()
+    y = data.activity[400:, alive]
+    ratio = crps(y, all_draws[:, :, alive]).mean() / crps(y, few_draws).mean()
+    assert ratio < 1.02

@@ -75,6 +75,20 @@ def test_a_flow_that_does_everything_is_integrated(windows):
     assert law.n_points < 1024
 
 
+def test_quantiles_where_something_is_missing_are_those_of_draws(windows):
+    X, y = windows
+    model = AFMForecaster(base="normal", max_epochs=8, random_state=0)
+    model.fit(X[:400], y[:400])
+    X = X[1200:1205].copy()
+    X[:, 0, 0] = np.nan
+    draws = model.sample(X, 4000, random_state=0)
+    below = (draws[:, None] <= model.predict_quantiles(X, LEVELS)[:, :, None]).mean(2)
+    error = below - np.array(LEVELS)[:, None]
+    assert np.sqrt(np.square(error).mean()) < 0.02
+    centre = (model.predict(X) - draws.mean(1)) / draws.std(1)
+    assert np.abs(centre).max() < 0.1
+
+
 def test_margins_are_saved(model, windows, tmp_path):
     model.save(tmp_path / "model")
     twin = AFMForecaster.load(tmp_path / "model")

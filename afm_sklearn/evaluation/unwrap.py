@@ -85,12 +85,12 @@ def unwrap(estimator: Any, X: Any, y: ArrayLike, *, needs: str) -> Rows:
     runs = None
     estimator, steps = take_apart(estimator)
     for step in steps:
-        runs = _read_runs(step, X, runs)
-        X = step.transform(X)
+        given, X = X, step.transform(X)  # a step says best what is wrong
+        runs = _read_runs(step, given, runs)
     require(estimator, needs)
     if getattr(estimator, "window_length", None) is not None and np.ndim(X) == 2:
-        runs = _read_runs(estimator, X, runs)
-        X = estimator.make_windows(X)
+        given, X = X, estimator.make_windows(X)
+        runs = _read_runs(estimator, given, runs)
     targets = _check_targets(y)
     if _num_samples(X) != len(targets):
         raise ValueError(

@@ -60,8 +60,9 @@ def fit_linear(data: TrainingData) -> LinearStage:
         nothing = torch.zeros(data.target.shape, device=data.device)
         return LinearStage(law, nothing, features, None, {})
     low, high = range_of_targets(data.target, data.device)
-    law.low.copy_(torch.as_tensor(low))
-    law.high.copy_(torch.as_tensor(high))
+    for end, of_targets in ((law.low, low), (law.high, high)):
+        # Of what was never observed the law says 0, the middle, whatever is iterated.
+        end.copy_(torch.as_tensor(np.where(np.isinf(of_targets), 0.0, of_targets)))
     blocks = _blocks(data)
     means: dict[str, LinearForecast] = {}
     if data.is_counts:

@@ -13,7 +13,10 @@ Array = NDArray[np.float64]
 
 
 def range_of_targets(target: ScaledRows, device: torch.device) -> tuple[Array, Array]:
-    """Lower and upper end by channel, in units of the targets; 0 if never observed."""
+    """Lower and upper end by channel, in units of the targets.
+
+    Infinite for what was never observed: nothing is outside.
+    """
     n, d = target.shape
     low = torch.full((d,), torch.inf, device=device)
     high = -low
@@ -21,7 +24,9 @@ def range_of_targets(target: ScaledRows, device: torch.device) -> tuple[Array, A
         part = target[rows]
         low = torch.minimum(low, part.nan_to_num(nan=torch.inf).amin(0))
         high = torch.maximum(high, part.nan_to_num(nan=-torch.inf).amax(0))
-    low, high = (torch.where(torch.isinf(end), 0.0, end) for end in (low, high))
+    is_free = low > high  # never observed
+    low = torch.where(is_free, -torch.inf, low)
+    high = torch.where(is_free, torch.inf, high)
     return low.double().cpu().numpy(), high.double().cpu().numpy()
 
 

@@ -129,8 +129,13 @@ class StepDistribution:
             mean = mean + self._moved.gain
         elif self.law.flow is not None:
             # The mean without the flow is known, so only the difference is averaged.
-            mean = mean + self.gains(*self.scores(self.law.n_points)).mean(1)
+            mean = mean + self._gain
         return self.law.frame.to_y(mean, self.shift)
+
+    @property
+    def _gain(self) -> Tensor:
+        n_points = self.law.share_of(self.law.n_points)
+        return self.gains(*self.scores(n_points)).mean(1)
 
     @property
     def features(self) -> Tensor:
@@ -200,15 +205,15 @@ class StepDistribution:
     @cached_property
     def _ordered(self) -> Tensor:
         """Scores (n, d, s) of fixed noise carried along the flow, ascending."""
-        moved = self.scores(N_FIXED)[1].transpose(1, 2)
+        moved = self.scores(self.law.share_of(N_FIXED))[1].transpose(1, 2)
         return moved.contiguous().sort(-1).values
 
     def scores(self, n_points: int) -> tuple[Tensor, Tensor]:
         """Return fixed noise (n, n_points, d) before and after the flow."""
-        like = self._forecast
-        noise = fixed_noise(n_points, self.law.frame.n_outputs).to(like)
-        before = noise @ self.law.factor.T
-        before = before.expand(len(like), -1, -1)
+        like, m = self._forecast, self.law.n_pasts
+        noise = fixed_noise(n_points * m, self.law.frame.n_outputs).to(like)
+        before = (noise @ self.law.factor.T).reshape(m, n_points, -1)
+        before = before.repeat(len(like) // m, 1, 1)
         assert self.law.flow is not None
         return before, self.law.integrate(self._field(self.law.flow), before)
 

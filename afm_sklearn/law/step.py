@@ -24,6 +24,8 @@ from .networks.architecture import Architecture
 from .networks.encoders import HistoryEncoder
 from .past import Past
 
+MIN_SHARE = 64  # points of fixed noise that one of several pasts takes
+
 
 class StepLaw(Law):
     """p(activity of the next step | window): start, predict, advance.
@@ -55,6 +57,8 @@ class StepLaw(Law):
         What the flow makes of each channel alone, where that is known.
     n_points : int
         Points of fixed noise that are carried along the flow for a mean where not.
+    n_pasts : int
+        Successive histories that are possible pasts of one: they share its points.
 
     Examples
     --------
@@ -92,7 +96,8 @@ class StepLaw(Law):
         super().__init__(frame, gaps)
         self.channels, self.flow = channels, flow
         self.margins: Margins | None = None
-        self.solver, self.n_steps, self.n_points = solver, n_steps, N_FIXED
+        self.solver, self.n_steps = solver, n_steps
+        self.n_points, self.n_pasts = N_FIXED, 1
         self.architecture, self.is_correlated = architecture, is_correlated
         self.register_buffer("factor", torch.eye(frame.n_outputs, dtype=torch.float32))
         lengths = [encoder.length for encoder in self.encoders()]
@@ -196,12 +201,16 @@ class StepLaw(Law):
     @property
     def mean_width(self) -> int:
         """Draws that a mean needs, about."""
-        return 1 if self._is_known else self.n_points
+        return 1 if self._is_known else self.share_of(self.n_points)
 
     @property
     def answer_width(self) -> int:
         """Draws that a quantile or a density needs, about."""
-        return 1 if self._is_known else N_FIXED
+        return 1 if self._is_known else self.share_of(N_FIXED)
+
+    def share_of(self, n_points: int) -> int:
+        """Return how many of the points each of the pasts takes."""
+        return min(n_points, max(MIN_SHARE, n_points // self.n_pasts))
 
     @property
     def _is_known(self) -> bool:
