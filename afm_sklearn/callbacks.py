@@ -85,8 +85,10 @@ class CallbackWatch(Watch):
 def held_out_score(estimator: Any, X: Any = None, y: Any = None) -> float:
     """Score a forecaster by the held-out loss of its last training, negated.
 
-    It is what early stopping looks at; with ``ScoringMonitor`` it makes a learning
-    curve without further forecasts.
+    It is what early stopping looks at; with
+    ``ScoringMonitor(scoring={"held": held_out_score})`` it makes a learning curve
+    without further forecasts. scikit-learn wants the dict: it takes a function alone
+    for one that returns several scores.
 
     Parameters
     ----------
@@ -101,10 +103,24 @@ def held_out_score(estimator: Any, X: Any = None, y: Any = None) -> float:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> history = {"window": [{"valid_loss": 1.5}, {"valid_loss": 1.25}]}
-    >>> held_out_score(SimpleNamespace(history_=history))
-    -1.25
+    >>> import numpy as np
+    >>> from afm_sklearn import AFMForecaster, design_matrix
+    >>> walk = np.random.default_rng(0).normal(size=(120, 2)).cumsum(0)
+    >>> X = design_matrix(walk)
+    >>> model = AFMForecaster(window_length=3, max_epochs=2, random_state=0)
+    >>> if hasattr(model, "set_callbacks"):  # scikit-learn 1.9
+    ...     from sklearn.callback import ScoringMonitor
+    ...
+    ...     monitor = ScoringMonitor(scoring={"held": held_out_score})
+    ...     model = model.set_callbacks(monitor)
+    >>> model = model.fit(X, walk)
+    >>> np.isfinite(held_out_score(model)).item()
+    True
+    >>> if hasattr(model, "set_callbacks"):
+    ...     rows = monitor.get_logs().data
+    ...     curve = [row["held"] for row in rows if row["task_name"] == "epoch"]
+    ...     first = next(iter(model.history_.values()))
+    ...     assert curve[:2] == [-record["valid_loss"] for record in first]
     """
     trainings = [records for records in estimator.history_.values() if records]
     if not trainings:

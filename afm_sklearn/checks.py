@@ -57,6 +57,8 @@ def check_levels(alpha: Any, quantiles: Any = None) -> Array:
         levels = np.atleast_1d(np.asarray(given, dtype=float))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers, got {given!r}") from error
+    if not levels.size:
+        raise ValueError(f"{name} must hold at least one level, got {given!r}")
     if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {given}")
     return levels

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import outer_level
 from .data.numbers import as_columns
 from .data.runs import label_starts
 from .data.stacking import stack_runs
@@ -95,37 +96,85 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
            [ 1., 10.,  7.],
            [nan, nan,  8.]])
     """
-    activity, stimulus, runs = stack_runs(activity, stimulus, runs)
-    past = _numbers(activity, "activity")
-    n_steps = len(past)
-    parts = [past]
-    if stimulus is not None:
-        shown = _numbers(stimulus, "stimulus")
-        _check_rows(shown, "stimulus", n_steps)
-        check_order(activity, stimulus, "stimulus")
-        parts.append(shown)
-    dtype = np.result_type(*parts)
-    starts = np.zeros(1, dtype=np.intp)
-    if runs is not None:
-        labels = _read_runs(runs, n_rows=n_steps)
-        check_order(activity, runs, "runs")
-        starts = label_starts(labels)
-        parts.append(_number_runs(labels, starts, dtype)[:, None])
-    for values, name in ((activity, "activity"), (stimulus, "stimulus")):
-        check_times(without_run_level(values), name, None if runs is None else starts)
-    if stimulus is None and runs is None:
+    recording = read_recording(activity, stimulus, runs)
+    past, shown, labels = recording.past, recording.shown, recording.labels
+    starts = recording.starts
+    if shown is None and labels is None:
         _check_layout(past)
-
+    parts = [past] if shown is None else [past, shown]
+    dtype = np.result_type(*parts)
+    if labels is not None:
+        parts.append(_number_runs(labels, starts, dtype)[:, None])
     X = np.hstack(parts, dtype=dtype)
     d = past.shape[1]
     X[1:, :d] = past[:-1]
     X[starts, :d] = np.nan
+    activity = recording.activity
     if not (hasattr(activity, "iloc") or is_polars(activity)):
         return X
-    return _as_frame(X, activity, _column_names(activity, stimulus, runs, parts))
+    return _as_frame(X, activity, _column_names(recording))
 
 
-def _numbers(values: Any, name: str) -> NDArray[Any]:
+class Recording(NamedTuple):
+    """A recording as tables, and the numbers and labels that these hold.
+
+    Attributes
+    ----------
+    activity, stimulus : array-like
+        As `stack_runs` returns them; the stimulus may be None.
+    past, shown : ndarray of shape (T, d) and (T, s)
+        The numbers in them; None without a stimulus.
+    labels : ndarray of shape (T,) or None
+        Of runs, as they went in.
+    starts : ndarray of int
+        Rows at which runs start.
+    """
+
+    activity: Any
+    stimulus: Any
+    past: NDArray[Any]
+    shown: NDArray[Any] | None
+    labels: NDArray[Any] | None
+    starts: NDArray[np.intp]
+
+
+def read_recording(activity: Any, stimulus: Any = None, runs: Any = None) -> Recording:
+    """Read and check what `design_matrix` takes.
+
+    Parameters
+    ----------
+    activity, stimulus, runs
+        As in `design_matrix`, which says what is raised, too.
+
+    Returns
+    -------
+    Recording
+
+    Examples
+    --------
+    >>> recording = read_recording([[[1.0], [2.0]], [[3.0]]])
+    >>> recording.past.ravel(), recording.starts
+    (array([1., 2., 3.]), array([0, 2]))
+    """
+    activity, stimulus, runs = stack_runs(activity, stimulus, runs)
+    past, shown, labels = as_numbers(activity, "activity"), None, None
+    if stimulus is not None:
+        shown = as_numbers(stimulus, "stimulus")
+        _check_rows(shown, "stimulus", len(past))
+        check_order(activity, stimulus, "stimulus")
+    starts = np.zeros(1, dtype=np.intp)
+    if runs is not None:
+        labels = _read_runs(runs, n_rows=len(past))
+        check_order(activity, runs, "runs")
+        starts = label_starts(labels)
+        _check_contiguous(labels, starts)
+    for values, name in ((activity, "activity"), (stimulus, "stimulus")):
+        check_times(without_run_level(values), name, None if runs is None else starts)
+    return Recording(activity, stimulus, past, shown, labels, starts)
+
+
+def as_numbers(values: Any, name: str) -> NDArray[Any]:
+    """Return the numbers of a table of `stack_runs` as a matrix."""
     return as_columns(values.to_numpy() if is_polars(values) else values, name)
 
 
@@ -157,7 +206,7 @@ def _check_layout(activity: NDArray[Any]) -> None:
             "columns are neurons, parcels or series. Pass activity.T if it lies the "
             "other way",
             UserWarning,
-            stacklevel=3,
+            stacklevel=outer_level(),
         )
 
 
@@ -185,13 +234,10 @@ def _check_rows(array: NDArray[Any], name: str, n_rows: int) -> None:
         )
 
 
-def _number_runs(
-    labels: NDArray[Any], starts: NDArray[np.intp], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Give each run a number and check that no label comes back."""
-    names = labels[starts].tolist()
+def _check_contiguous(labels: NDArray[Any], starts: NDArray[np.intp]) -> None:
+    """Refuse a label that comes back."""
     seen: set[Any] = set()
-    for start, name in zip(starts, names, strict=True):
+    for start, name in zip(starts, labels[starts].tolist(), strict=True):
         if name in seen:
             raise ValueError(
                 f"runs must be contiguous: label {name!r} comes back in row {start} "
@@ -199,6 +245,11 @@ def _number_runs(
             )
         seen.add(name)
 
+
+def _number_runs(
+    labels: NDArray[Any], starts: NDArray[np.intp], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Give each run a number."""
     numbers = np.arange(len(starts))
     if labels.dtype.kind in "biuf":
         with np.errstate(over="ignore"):
@@ -209,13 +260,12 @@ def _number_runs(
     return np.repeat(numbers, np.diff(starts, append=len(labels)))
 
 
-def _column_names(
-    activity: Any, stimulus: Any, runs: Any, parts: list[NDArray[Any]]
-) -> list[str]:
-    names = [f"{name}_lag1" for name in _names(activity, "activity", parts[0])]
-    if stimulus is not None:
-        names += _names(stimulus, "stimulus", parts[1])
-    return names if runs is None else [*names, "run"]
+def _column_names(recording: Recording) -> list[str]:
+    activity, stimulus = recording.activity, recording.stimulus
+    names = [f"{name}_lag1" for name in _names(activity, "activity", recording.past)]
+    if recording.shown is not None:
+        names += _names(stimulus, "stimulus", recording.shown)
+    return names if recording.labels is None else [*names, "run"]
 
 
 def _names(values: Any, name: str, array: NDArray[Any]) -> list[str]:

@@ -21,12 +21,12 @@ def _has(method: str) -> Callable[[Any], bool]:
 
 
 class FittedPipeline:
-    """A fitted Pipeline with all the methods of the forecaster at its end.
+    """A fitted Pipeline that answers as the forecaster at its end does.
 
-    Made by `as_forecaster`. Every method takes what the whole Pipeline takes as X: rows
-    of `design_matrix`, each with the rows of its history before it. Results are in
-    units of y. To start from the newest row alone, pass as many rows as a window has
-    and take the last result. A method that the forecaster lacks is missing here, too.
+    Made by `as_forecaster`. X of every method is what the whole Pipeline takes: rows of
+    `design_matrix`, each with the rows of its history before it. Results are in units
+    of y. To start from the newest row alone, pass as many rows as a window has and take
+    the last result. A method that the forecaster lacks is missing here, too.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class FittedPipeline:
     pipeline : Pipeline
         All steps in one line.
     forecaster : estimator
-        The last of them, for all else: ``forecaster.summary()``.
+        The last of them, for all else: ``forecaster.law_``.
     best_estimator_ : Pipeline
         The same, under the name by which scorers, `forecast`, plots and applications
         look into a search.
@@ -245,6 +245,17 @@ class FittedPipeline:
         float
         """
         return float(self.forecaster.score(self._transform(X), y, sample_weight))
+
+    @available_if(_has("summary"))
+    def summary(self) -> str:
+        """Tell what the fit of the forecaster kept and why, as its own ``summary``.
+
+        Returns
+        -------
+        str
+        """
+        told: str = self.forecaster.summary()
+        return told
 
     def _transform(self, X: Any) -> Any:
         for _, step in self.pipeline.steps[:-1]:

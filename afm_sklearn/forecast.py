@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_integer
-from .design import design_matrix
+from .data.tables import as_table
+from .design import as_numbers, design_matrix, read_recording
 from .evaluation.unwrap import as_fitted, take_apart, unwrap
 
 Array = NDArray[Any]
@@ -32,17 +33,17 @@ def forecast(
     forecaster : estimator
         A fitted forecaster that owns its window, or a Pipeline or search that ends in
         a forecaster.
-    activity : array-like of shape (T, d) or (T,)
-        What was observed; NaN where not.
+    activity : array-like of shape (T, d) or (T,), or a list of runs
+        What was observed; NaN where not. Read and checked as in `design_matrix`.
     horizon : int
         Steps to draw.
-    stimulus : array-like of shape (T, s) or (T,), optional
+    stimulus : array-like of shape (T, s) or (T,), or a list of runs, optional
         The stimulus during the observed steps, as in `design_matrix`.
     future_stimulus : array-like of shape (horizon, s) or (horizon,), optional
         The stimulus during the steps to draw. Needed if there is a stimulus.
     runs : array-like of shape (T,), optional
-        Run labels; the steps drawn continue the last run. Given if they were given in
-        training.
+        Run labels, as in `design_matrix`, by default those of an index or of a list;
+        the steps drawn continue the last run. Given if they were given in training.
     n_samples : int, default=100
         Trajectories.
     random_state : int, RandomState or None, default=None
@@ -56,7 +57,7 @@ def forecast(
     ------
     ValueError
         If a stimulus is given for the observed steps alone or the future ones alone,
-        or has the wrong shape.
+        or has the wrong shape, or as in `design_matrix`.
 
     Examples
     --------
@@ -68,21 +69,20 @@ def forecast(
     (50, 4, 2)
     """
     check_integer("horizon", horizon)
-    observed = _columns("activity", activity)
-    shown, ahead = None, None
-    if stimulus is not None or future_stimulus is not None:
-        shown, ahead = _stimuli(stimulus, future_stimulus, len(observed), horizon)
+    _check_both(stimulus, future_stimulus)
+    recording = read_recording(activity, stimulus, runs)
+    observed, shown, labels = recording.past, recording.shown, recording.labels
     # More rows than were observed: their stimulus passes through a Pipeline, too.
     n, d = observed.shape
-    n_ahead = 1 if ahead is None else horizon
-    y = np.vstack([observed, np.full((n_ahead, d), np.nan)])
-    if shown is not None and ahead is not None:
+    ahead, n_ahead = None, 1
+    if shown is not None:
+        ahead, n_ahead = _read_future(future_stimulus, shown, horizon), horizon
         shown = np.vstack([shown, ahead])
-    if runs is not None:
-        labels = np.asarray(runs)
-        runs = np.append(labels, np.repeat(labels[-1:], n_ahead))
+    y = np.vstack([observed, np.full((n_ahead, d), np.nan)])
+    if labels is not None:
+        labels = np.append(labels, np.repeat(labels[-1:], n_ahead))
     last, steps = take_apart(forecaster)
-    X = as_fitted((*steps, last)[0], design_matrix(y, shown, runs))
+    X = as_fitted((*steps, last)[0], design_matrix(y, shown, labels))
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
     if ahead is not None:
         ahead = rows.newest[n:, d:]
@@ -96,35 +96,24 @@ def forecast(
     return paths[0]
 
 
-def _stimuli(
-    stimulus: Any, future: Any, n_steps: int, horizon: int
-) -> tuple[Array, Array]:
-    """Check the stimulus of the past and of the future against one another."""
-    for name, given, other in (
-        ("stimulus", stimulus, "future_stimulus"),
-        ("future_stimulus", future, "stimulus"),
+def _check_both(stimulus: Any, future: Any) -> None:
+    """Refuse a stimulus of the past or of the future alone."""
+    for name, given, other, is_given in (
+        ("stimulus", stimulus, "future_stimulus", future is not None),
+        ("future_stimulus", future, "stimulus", stimulus is not None),
     ):
-        if given is None:
+        if given is None and is_given:
             raise ValueError(f"{name} is None, but {other} is given")
-    shown, ahead = _columns("stimulus", stimulus), _columns("future_stimulus", future)
-    if len(shown) != n_steps:
-        raise ValueError(f"stimulus has {len(shown)} steps, activity has {n_steps}")
+
+
+def _read_future(future: Any, shown: Array, horizon: int) -> Array:
+    """Check the stimulus of the future against that of the past."""
+    name = "future_stimulus"
+    ahead = as_numbers(as_table(future, name), name)
     if len(ahead) != horizon:
-        raise ValueError(
-            f"future_stimulus has {len(ahead)} steps, horizon is {horizon}"
-        )
+        raise ValueError(f"{name} has {len(ahead)} steps, horizon is {horizon}")
     if shown.shape[1] != ahead.shape[1]:
         raise ValueError(
-            f"future_stimulus has {ahead.shape[1]} columns, stimulus has "
-            f"{shown.shape[1]}"
+            f"{name} has {ahead.shape[1]} columns, stimulus has {shown.shape[1]}"
         )
-    return shown, ahead
-
-
-def _columns(name: str, values: Any) -> Array:
-    array = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or not len(array):
-        raise ValueError(f"{name} has shape {array.shape}, expected (T, columns)")
-    return array
+    return ahead

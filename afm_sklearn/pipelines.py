@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .evaluation.unwrap import require, take_apart
+from .evaluation.unwrap import take_apart
 from .fitted_pipeline import FittedPipeline
 
 __all__ = ["FittedPipeline", "as_forecaster"]
@@ -87,7 +87,12 @@ def _check_forecaster(forecaster: Any) -> None:
             f"estimator holds a {type(forecaster).__name__} with refit=False, which "
             "keeps no fitted forecaster: expected refit=True"
         )
-    require(forecaster, "sample")
+    if not callable(getattr(forecaster, "sample", None)):
+        raise TypeError(
+            "estimator must end in a forecaster, which must have a method sample, got "
+            f"{type(forecaster).__name__}; ResidualForecaster makes a forecaster of "
+            "any regressor"
+        )
     check_is_fitted(forecaster)
 
 

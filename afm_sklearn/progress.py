@@ -109,9 +109,20 @@ def _losses(record: dict[str, float]) -> str:
 def _result(records: Records) -> str:
     """Return the number of epochs, with the losses of the best one."""
     if "valid_loss" not in records[-1]:
-        return f"{len(records)} epochs, {_losses(records[-1])}"
+        return f"{count_epochs(records)}, {_losses(records[-1])}"
     best = min(range(len(records)), key=lambda k: float(records[k]["valid_loss"]))
-    return f"{len(records)} epochs, best {best + 1}: {_losses(records[best])}"
+    return f"{count_epochs(records)}, best {best + 1}: {_losses(records[best])}"
+
+
+def count_epochs(records: Records) -> str:
+    """Return how many epochs there are, in words.
+
+    Examples
+    --------
+    >>> count_epochs([{}]), count_epochs([{}, {}])
+    ('1 epoch', '2 epochs')
+    """
+    return f"{len(records)} epoch{'s' * (len(records) != 1)}"
 
 
 def duration(seconds: float) -> str:

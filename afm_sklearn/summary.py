@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
+from .progress import count_epochs
+
 N_SHOWN = 5  # candidates
 N_SCORES = 3  # of each
 SMALL = 0.005  # gain that goes without saying
@@ -225,7 +227,7 @@ def _training(name: str, records: list[dict[str, Any]]) -> str:
     losses = [record.get("valid_loss", record["train_loss"]) for record in records]
     kind = "held-out" if "valid_loss" in records[-1] else "training"
     return (
-        f"trained  {name}: {len(records)} epochs, {kind} loss {losses[0]:.4f}, best "
+        f"trained  {name}: {count_epochs(records)}, {kind} loss {losses[0]:.4f}, best "
         f"{min(losses):.4f} in epoch {int(np.argmin(losses)) + 1}"
     )
 

@@ -174,6 +174,15 @@ def test_a_monitor_sees_the_held_out_loss(data):
 
 
 @with_callbacks
+def test_a_progress_bar_shows_stages(data, capsys):
+    pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
+    make(base="normal").set_callbacks(ProgressBar()).fit(*data)
+    assert "flow" in capsys.readouterr().out
+
+
+@with_callbacks
 def test_one_dimensional_targets_reach_monitors_as_they_were(data):
     snapshots = Snapshots()
     y = data[1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from afm_sklearn import Persistence, forecast
 from afm_sklearn.data.stacking import stack_runs
 from afm_sklearn.design import design_matrix
 from afm_sklearn.windows import SlidingWindow
@@ -129,3 +130,61 @@ def test_epochs_and_spike_times_are_no_tables():
     spikes = SimpleNamespace(count=lambda: 0, time_support=None)
     with pytest.raises(ValueError, match=r"spike times .*: count them with from_pyn"):
         design_matrix(spikes)
+
+
+# --- forecast reads what design_matrix reads -----------------------------------------
+
+
+@pytest.fixture
+def walk():
+    return np.random.default_rng(0).normal(size=(60, 2)).cumsum(0)
+
+
+def ahead(X, y, *given, **named):
+    run_column = -1 if X.shape[1] > y.shape[1] else None
+    model = Persistence(window_length=3, run_column=run_column).fit(X, y)
+    return forecast(model, *given, horizon=3, n_samples=5, random_state=0, **named)
+
+
+def test_forecast_refuses_gaps(walk):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(walk, index=np.arange(60) * 0.5)
+    with pytest.raises(ValueError, match="time index of activity has a gap before row"):
+        ahead(design_matrix(walk), walk, frame.drop(index=frame.index[20:25]))
+
+
+def test_forecast_reads_run_levels_and_lists(walk):
+    pd = pytest.importorskip("pandas")
+    index = pd.MultiIndex.from_product([[0, 1], range(30)], names=["run", "bin"])
+    frame, runs = pd.DataFrame(walk, index=index), np.repeat([0, 1], 30)
+    X = design_matrix(walk, runs=runs)
+    expected = ahead(X, walk, walk, runs=runs)
+    for given in (frame, [walk[:30], walk[30:]], walk.reshape(2, 30, 2)):
+        assert_array_equal(ahead(X, walk, given), expected)
+
+
+def test_forecast_reads_the_dimensions_of_a_data_array(walk):
+    xr = pytest.importorskip("xarray")
+    array = xr.DataArray(walk.T, dims=("unit", "time"))
+    X = design_matrix(walk)
+    assert_array_equal(ahead(X, walk, array), ahead(X, walk, walk))
+
+
+def test_forecast_reads_polars(pl, walk):
+    X, frame = design_matrix(walk), pl.DataFrame(walk, schema=["a", "b"])
+    assert_array_equal(ahead(X, walk, frame), ahead(X, walk, walk))
+
+
+def test_forecast_counts_the_rows_that_were_given(walk):
+    X, runs = design_matrix(walk, runs=np.zeros(60)), np.zeros(59)
+    with pytest.raises(ValueError, match="expected 60 rows, got 59"):
+        ahead(X, walk, walk, runs=runs)
+
+
+def test_forecast_warns_where_it_is_called(walk):
+    pd = pytest.importorskip("pandas")
+    times = np.arange(60.0)
+    times[30] += 0.2
+    with pytest.warns(UserWarning, match="uneven steps") as caught:
+        ahead(design_matrix(walk), walk, pd.DataFrame(walk, index=times))
+    assert [w.filename for w in caught] == [__file__]

@@ -292,12 +292,21 @@ def test_a_forecaster_alone_is_returned_as_it_is(data, rows):
     assert model.forecaster is pipe[-1] and "SlidingWindow" in repr(model)
 
 
+def test_the_summary_is_that_of_the_forecaster(data, rows):
+    quick = AFMForecaster(base="normal", max_epochs=1, hidden_dim=8, random_state=0)
+    pipe = make_pipeline(SlidingWindow(2, run_column=-1), quick)
+    model = as_forecaster(pipe.fit(rows, data.activity))
+    assert model.summary() == pipe[-1].summary()
+    assert "flow: 1 epoch, " in model.summary()
+
+
 def test_a_method_that_the_forecaster_lacks_is_missing(data, rows):
     pipe = make_pipeline(
         SlidingWindow(2, run_column=-1), DrawForecaster(echo, n_draws=2)
     )
     model = as_forecaster(pipe.fit(rows, data.activity))
     assert hasattr(model, "predict_interval") and not hasattr(model, "log_prob")
+    assert not hasattr(model, "summary")
 
 
 # -- what is refused -------------------------------------------------------------------
@@ -319,7 +328,7 @@ def test_what_ends_in_no_forecaster_is_refused(data, rows):
     with pytest.raises(TypeError, match="targets as they are, got TransformedTarget"):
         as_forecaster(pipe)
     pipe = make_pipeline(StandardScaler(), Ridge()).fit(rows[1:100], y[1:100])
-    with pytest.raises(TypeError, match=r"must have a method sample .* got Ridge"):
+    with pytest.raises(TypeError, match=r"must end in a forecaster, .* got Ridge"):
         as_forecaster(pipe)
     with pytest.raises(TypeError):
         as_forecaster("a model")

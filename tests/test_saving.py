@@ -182,8 +182,14 @@ def test_a_header_that_lies_allocates_nothing(saved):
 
 
 def test_a_file_of_another_forecaster_is_not_taken(saved):
-    with pytest.raises(ValueError, match="holds a Persistence, expected a AFM"):
+    with pytest.raises(ValueError, match="of class AFMForecaster, got Persistence"):
         afm.AFMForecaster.load(saved)
+
+
+def test_a_folder_that_does_not_exist_is_named(saved, tmp_path):
+    model = afm.load(saved)
+    with pytest.raises(FileNotFoundError, match=f"no folder {tmp_path / 'none'}$"):
+        afm.save(model, tmp_path / "none" / "model.afm")
 
 
 def test_saving_again_replaces_the_file_and_leaves_no_other(saved, real):

@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
@@ -17,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 from afm_sklearn.plotting import TrainingDisplay
+from afm_sklearn.progress import count_epochs
 from afm_sklearn.summary import reason
 
 
@@ -89,7 +91,7 @@ def test_summary_holds_the_figures_of_the_attributes(fitted):
     error = heaviest["crps, standard error"]
     assert f"{heaviest['crps']:.3f} ± {error:.3f}" in line
     for name, records in fitted.history_.items():
-        assert f"{name}: {len(records)} epochs" in text
+        assert f"{name}: {count_epochs(records)}" in text
 
 
 def test_the_reason_follows_weights_and_scores():
@@ -165,8 +167,18 @@ def test_display_finds_the_forecaster_in_a_search(data):
     assert list(display.axes_) == ["flow"]
     with pytest.raises(TypeError, match="history_, as AFMForecaster has, got Ridge"):
         TrainingDisplay.from_estimator(Ridge().fit(X[1:50], y[1:50]))
+    search = clone(search).set_params(refit=False).fit(X, y)
+    with pytest.raises(TypeError, match=r"no best_estimator_ .* expected refit=True"):
+        TrainingDisplay.from_estimator(search)
     with pytest.raises(NotFittedError):
         TrainingDisplay.from_estimator(AFMForecaster())
+
+
+def test_one_epoch_has_one_tick():
+    history = {"window": [{"train_loss": 1.2, "valid_loss": 1.3}]}
+    axes = TrainingDisplay(history, []).plot().axes_["window"]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
 
 
 def _zero(estimator, X, y):

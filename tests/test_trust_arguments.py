@@ -177,6 +177,12 @@ def test_outcomes_and_stimuli_of_another_shape_are_named(recording, fitted):
         AFMForecaster(max_epochs=1).fit(X, np.full(y.shape, np.nan))
 
 
+def test_no_levels_are_refused(recording, fitted):
+    for name in ("alpha", "quantiles"):
+        with pytest.raises(ValueError, match=f"{name} must hold at least one level"):
+            fitted.predict_quantiles(recording[0], **{name: []})
+
+
 def test_levels_of_quantiles_have_two_names():
     y = np.random.default_rng(0).normal(size=(60, 2))
     model = Persistence(window_length=2).fit(design_matrix(y), y)

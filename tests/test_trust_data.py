@@ -141,6 +141,15 @@ def test_a_target_in_its_own_row_is_refused(d):
             make_pipeline(SlidingWindow(3), forecaster).fit(y, y)
 
 
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_recording_that_never_changes_is_no_target_in_its_row(value):
+    y = np.full((100, 2), value)
+    X = design_matrix(y)
+    for forecaster in (_quick(window_length=3), Persistence(window_length=3)):
+        draws = forecaster.fit(X, y).sample(X[-1:], 5, random_state=0)
+        np.testing.assert_allclose(draws, value, atol=1e-6)
+
+
 def test_rows_where_windows_belong_are_named():
     data = make_linear_var(200, 3, n_stimuli=0, random_state=0)
     rows = design_matrix(data.activity)

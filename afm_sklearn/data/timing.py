@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import outer_level
+
 Array = NDArray[Any]
 
 EVEN = 0.01  # deviation from the median step, relative, that is called even
@@ -93,7 +95,7 @@ def check_times(values: Any, name: str, starts: Array | None = None) -> None:
             f"{steps[off.argmax()] / step:.3g} times the median step before "
             f"{place(off.argmax())}",
             UserWarning,
-            stacklevel=3,
+            stacklevel=outer_level(),
         )
 
 

@@ -94,7 +94,7 @@ class TrainingDisplay(Display):
                 check_is_fitted(estimator)
                 raise TypeError(
                     "estimator must have a history_, as AFMForecaster has, got "
-                    f"{type(estimator).__name__}"
+                    f"{type(estimator).__name__}{_advice(estimator)}"
                 )
         display = cls(estimator.history_, estimator.selection_)
         return display.plot(ax, **plot_options)
@@ -181,7 +181,7 @@ class TrainingDisplay(Display):
                 label=f"best: {held[best]:.3f}",
             )
         axes.set(xlabel="epoch", title=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, len(records) + 0.5)
         axes.legend(frameon=False, fontsize="small")
 
@@ -226,3 +226,12 @@ class TrainingDisplay(Display):
         if laws:
             for axes in (weights, scores):
                 axes.axhline(len(linear) - 0.2, color="0.6", linewidth=0.8)
+
+
+def _advice(estimator: Any) -> str:
+    """Tell what a search without a fitted estimator needs."""
+    if not hasattr(estimator, "cv_results_"):
+        return ""
+    return (
+        " with refit=False, which has no best_estimator_ to show: expected refit=True"
+    )

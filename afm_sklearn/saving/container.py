@@ -49,7 +49,18 @@ def write(path: Any, text: dict[str, str], arrays: dict[str, Array]) -> None:
     text : dict of str to str
     arrays : dict of str to ndarray
         Of numbers or truth values.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder that `path` lies in does not exist.
     """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"path must lie in a folder that exists, got {path}, and there is no "
+            f"folder {target.parent}"
+        )
     header: dict[str, Any] = {"__metadata__": text}
     place, parts = 0, []
     for name, array in arrays.items():
@@ -66,7 +77,6 @@ def write(path: Any, text: dict[str, str], arrays: dict[str, Array]) -> None:
         parts.append(part)
     head = json.dumps(header, allow_nan=False).encode()
     head += b" " * (-len(head) % 8)
-    target = Path(path)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -39,6 +39,7 @@ class Savable:
         loaded = load(path)
         if not isinstance(loaded, cls):
             raise ValueError(
-                f"{path} holds a {type(loaded).__name__}, expected a {cls.__name__}"
+                f"{path} must hold a forecaster of class {cls.__name__}, got "
+                f"{type(loaded).__name__}"
             )
         return loaded

@@ -33,6 +33,8 @@ def save(estimator: Any, path: Any) -> None:
         If it is not fitted.
     TypeError
         If something inside could only be saved as code; the message names it.
+    FileNotFoundError
+        If the folder of `path` does not exist.
 
     Examples
     --------
