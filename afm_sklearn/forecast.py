@@ -57,7 +57,8 @@ def forecast(
     ------
     ValueError
         If a stimulus is given for the observed steps alone or the future ones alone,
-        or has the wrong shape, or as in `design_matrix`.
+        or has the wrong shape, or channels, stimulus and runs are not those of
+        training, or as in `design_matrix`.
 
     Examples
     --------
@@ -82,7 +83,9 @@ def forecast(
     if labels is not None:
         labels = np.append(labels, np.repeat(labels[-1:], n_ahead))
     last, steps = take_apart(forecaster)
-    X = as_fitted((*steps, last)[0], design_matrix(y, shown, labels))
+    first = (*steps, last)[0]
+    _check_columns(first, d, 0 if shown is None else shown.shape[1], labels)
+    X = as_fitted(first, design_matrix(y, shown, labels))
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
     if ahead is not None:
         ahead = rows.newest[n:, d:]
@@ -104,6 +107,18 @@ def _check_both(stimulus: Any, future: Any) -> None:
     ):
         if given is None and is_given:
             raise ValueError(f"{name} is None, but {other} is given")
+
+
+def _check_columns(first: Any, d: int, s: int, runs: Array | None) -> None:
+    """Refuse what does not make rows as wide as those of training."""
+    expected, n = getattr(first, "n_features_in_", None), d + s + (runs is not None)
+    if expected is None or expected == n:
+        return
+    raise ValueError(
+        f"activity has {d} channels, stimulus {s} and runs are "
+        f"{'given' if runs is not None else 'not given'}, which makes {n} columns of "
+        f"design_matrix, but {type(first).__name__} was fitted on {expected}"
+    )
 
 
 def _read_future(future: Any, shown: Array, horizon: int) -> Array:

@@ -388,3 +388,19 @@ def test_huge_units_are_fitted(base, scale):
     model = _quick(base=base).fit(_windows(y), y)
     assert np.isfinite(model.predict(_windows(y))).all()
     assert model.score(_windows(y)[1:], y[1:]) > 0.3 or base == "normal"
+
+
+def test_a_forecast_of_other_columns_than_in_training_says_which():
+    data = make_linear_var(n_times=150, n_channels=3, n_stimuli=1, n_runs=2)
+    y, s, runs = data.activity, data.stimulus, data.runs
+    model = Persistence(window_length=2, run_column=-1)
+    model.fit(design_matrix(y, s, runs), y)
+    shown = {"stimulus": s, "future_stimulus": s[:2]}
+    for activity, given, made in (
+        (y, shown, "3 channels, stimulus 1 and runs are not given, which makes 4"),
+        (y, {"runs": runs}, "3 channels, stimulus 0 and runs are given, which makes 4"),
+        (y[:, :2], {"runs": runs, **shown}, "2 channels, .* which makes 4"),
+    ):
+        with pytest.raises(ValueError, match=f"activity has {made} .*fitted on 5"):
+            forecast(model, activity, 2, **given)
+    assert forecast(model, y, 2, runs=runs, **shown).shape == (100, 2, 3)
