@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from .checks import check_integer
 from .data.tables import as_table
-from .design import as_numbers, design_matrix, read_recording
+from .design import (
+    Recording,
+    as_numbers,
+    column_names,
+    design_matrix,
+    read_recording,
+)
 from .evaluation.unwrap import as_fitted, take_apart, unwrap
 
 Array = NDArray[Any]
@@ -57,7 +63,8 @@ def forecast(
     ------
     ValueError
         If a stimulus is given for the observed steps alone or the future ones alone,
-        or has the wrong shape, or as in `design_matrix`.
+        or has the wrong shape; if the columns of DataFrames are those of training in
+        another order; or as in `design_matrix`.
 
     Examples
     --------
@@ -82,7 +89,9 @@ def forecast(
     if labels is not None:
         labels = np.append(labels, np.repeat(labels[-1:], n_ahead))
     last, steps = take_apart(forecaster)
-    X = as_fitted((*steps, last)[0], design_matrix(y, shown, labels))
+    first = (*steps, last)[0]
+    _check_names(first, recording)
+    X = as_fitted(first, design_matrix(y, shown, labels))
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
     if ahead is not None:
         ahead = rows.newest[n:, d:]
@@ -104,6 +113,19 @@ def _check_both(stimulus: Any, future: Any) -> None:
     ):
         if given is None and is_given:
             raise ValueError(f"{name} is None, but {other} is given")
+
+
+def _check_names(step: Any, recording: Recording) -> None:
+    """Refuse tables whose columns are those of training in another order."""
+    if not hasattr(recording.activity, "columns"):
+        return
+    known = list(getattr(step, "feature_names_in_", []))
+    names = column_names(recording)
+    if names != known and sorted(names) == sorted(known):
+        raise ValueError(
+            "activity and stimulus must have their columns in the order of training: "
+            f"expected {known} in the rows of design_matrix, got {names}"
+        )
 
 
 def _read_future(future: Any, shown: Array, horizon: int) -> Array:
