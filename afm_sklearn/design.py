@@ -112,7 +112,7 @@ def design_matrix(activity: Any, stimulus: Any = None, runs: Any = None) -> Any:
     activity = recording.activity
     if not (hasattr(activity, "iloc") or is_polars(activity)):
         return X
-    return _as_frame(X, activity, _column_names(recording))
+    return _as_frame(X, activity, column_names(recording))
 
 
 class Recording(NamedTuple):
@@ -260,7 +260,8 @@ def _number_runs(
     return np.repeat(numbers, np.diff(starts, append=len(labels)))
 
 
-def _column_names(recording: Recording) -> list[str]:
+def column_names(recording: Recording) -> list[str]:
+    """Name the columns that `design_matrix` makes of a recording."""
     activity, stimulus = recording.activity, recording.stimulus
     names = [f"{name}_lag1" for name in _names(activity, "activity", recording.past)]
     if recording.shown is not None:

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from .checks import check_integer
 from .data.tables import as_table
-from .design import as_numbers, design_matrix, read_recording
+from .design import (
+    Recording,
+    as_numbers,
+    column_names,
+    design_matrix,
+    read_recording,
+)
 from .evaluation.unwrap import as_fitted, take_apart, unwrap
 
 Array = NDArray[Any]
@@ -57,8 +63,9 @@ def forecast(
     ------
     ValueError
         If a stimulus is given for the observed steps alone or the future ones alone,
-        or has the wrong shape, or channels, stimulus and runs are not those of
-        training, or as in `design_matrix`.
+        or has the wrong shape; if channels, stimulus and runs are not those of
+        training, or the columns of DataFrames are in another order; or as in
+        `design_matrix`.
 
     Examples
     --------
@@ -85,6 +92,7 @@ def forecast(
     last, steps = take_apart(forecaster)
     first = (*steps, last)[0]
     _check_columns(first, d, 0 if shown is None else shown.shape[1], labels)
+    _check_names(first, recording)
     X = as_fitted(first, design_matrix(y, shown, labels))
     rows = unwrap(forecaster, X, y, needs="sample_trajectories")
     if ahead is not None:
@@ -119,6 +127,19 @@ def _check_columns(first: Any, d: int, s: int, runs: Array | None) -> None:
         f"{'given' if runs is not None else 'not given'}, which makes {n} columns of "
         f"design_matrix, but {type(first).__name__} was fitted on {expected}"
     )
+
+
+def _check_names(step: Any, recording: Recording) -> None:
+    """Refuse tables whose columns are those of training in another order."""
+    if not hasattr(recording.activity, "columns"):
+        return
+    known = list(getattr(step, "feature_names_in_", []))
+    names = column_names(recording)
+    if names != known and sorted(names) == sorted(known):
+        raise ValueError(
+            "activity and stimulus must have their columns in the order of training: "
+            f"expected {known} in the rows of design_matrix, got {names}"
+        )
 
 
 def _read_future(future: Any, shown: Array, horizon: int) -> Array:

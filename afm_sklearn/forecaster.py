@@ -114,10 +114,11 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     base_ : str
         What was kept. With ``base="auto"``: "pool" is the linear forecasts alone,
         "pool+learned", "pool+learned+flow" and "pool+learned+trajectories" (networks
-        tuned on these) have networks beside them, and without "pool+" these have all
-        of the weight; "pool+linear" has the first model fitted to all rows beside the
-        others. A base asked for is "normal", "linear" or "learned", with "+flow"
-        unless its training diverged. "+shared" is what `adapt` adds.
+        tuned on these) have networks beside them; "pool+linear" has the first model,
+        fitted to all rows. Without "pool+" these have all of the weight, or too few
+        rows were there for a pool. A base asked for is "normal", "linear" or
+        "learned", with "+flow" unless its training diverged. "+shared" is what
+        `adapt` adds.
     family_ : str
         Family of the channels' laws, "gaussian" or "counts".
     history_ : dict

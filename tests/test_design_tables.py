@@ -175,6 +175,15 @@ def test_forecast_reads_polars(pl, walk):
     assert_array_equal(ahead(X, walk, frame), ahead(X, walk, walk))
 
 
+def test_forecast_refuses_columns_in_another_order(walk):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(walk, columns=["a", "b"])
+    X = design_matrix(frame)
+    assert_array_equal(ahead(X, walk, frame), ahead(X, walk, walk))
+    with pytest.raises(ValueError, match=r"order of training.*got \['b_lag1', 'a_lag1"):
+        ahead(X, walk, frame[["b", "a"]])
+
+
 def test_forecast_counts_the_rows_that_were_given(walk):
     X, runs = design_matrix(walk, runs=np.zeros(60)), np.zeros(59)
     with pytest.raises(ValueError, match="expected 60 rows, got 59"):
