@@ -37,7 +37,9 @@ def main():
     X, y, _ = stack_sessions(
         [(s.activity[:N_KNOWN], s.stimulus[:N_KNOWN], s.name) for s in known]
     )
-    model = AFMForecaster(window_length=2, max_epochs=2, random_state=0).fit(X, y)
+    # Small networks and short trainings: what is shared is the point here.
+    model = AFMForecaster(window_length=2, hidden_dim=32, max_epochs=1, random_state=0)
+    model.fit(X, y)
     X, y = design_matrix(new.activity, new.stimulus), new.activity
     with warnings.catch_warnings():  # little was shown of the new session
         warnings.simplefilter("ignore", OutOfDistributionWarning)
