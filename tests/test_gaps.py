@@ -174,3 +174,14 @@ def test_a_channel_that_is_never_observed_leaves_the_others_as_they_are():
     y = data.activity[400:, alive]
     ratio = crps(y, all_draws[:, :, alive]).mean() / crps(y, few_draws).mean()
     assert ratio < 1.02
+
+
+def test_counts_with_a_channel_that_is_never_observed_are_drawn():
+    counts = np.random.default_rng(0).poisson(1.0, (300, 3)).astype(float)
+    counts[:, 2] = np.nan
+    X = design_matrix(counts)
+    model = AFMForecaster(window_length=2, max_epochs=2, random_state=0)
+    rows = model.fit(X, counts).make_windows(X)[-3:]
+    draws = model.sample_trajectories(rows, 8, n_samples=20, random_state=0)
+    assert (draws[..., :2] == draws[..., :2].round()).all()
+    assert np.isfinite(draws).all() and (draws >= 0).all()

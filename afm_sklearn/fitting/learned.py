@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.scaling import moments
 from ..law.channels import ChannelLaws
 from ..law.families import FAMILIES
 from ..law.initial import build
@@ -152,8 +153,7 @@ def _newest_network(data: TrainingData) -> MarginalNetwork:
     d = data.n_outputs
     if not data.is_counts:
         return _network(data, "newest", torch.ones(d), torch.zeros(d), torch.zeros(d))
-    center = torch.as_tensor(np.nanmean(data.y, 0)).nan_to_num()
-    center = center.clamp(min=1e-3).log()
+    center = torch.as_tensor(moments(data.y)[0]).clamp(min=1e-3).log()
     return _network(data, "newest", torch.ones(d), torch.full((d,), 2.0), center)
 
 
