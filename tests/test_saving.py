@@ -130,6 +130,19 @@ def test_every_truncation_is_told(saved):
             afm.load(saved)
 
 
+def test_a_byte_that_changed_is_told(saved):
+    whole = saved.read_bytes()
+    for at in (-1, -9, -100):
+        other = bytearray(whole)
+        other[at] ^= 1
+        saved.write_bytes(other)
+        with pytest.raises(ValueError, match="damaged: its bytes"):
+            afm.load(saved)
+    saved.write_bytes(whole + b"0")
+    with pytest.raises(ValueError, match="damaged: its bytes"):
+        afm.load(saved)
+
+
 def test_other_files_and_newer_ones_are_told(saved, tmp_path):
     text, arrays = read(saved)
     write(saved, text | {"version": "99", "written_by": "9.0"}, arrays)

@@ -2,7 +2,7 @@
 
 Eight bytes say how long the header is; the header, JSON, says of each array its type,
 shape and place; the bytes of the arrays follow, one after the other. Whatever reads
-safetensors reads these files.
+safetensors reads these files. Their text has a checksum of these bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ TYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
 }
 NAMES = {dtype: name for name, dtype in TYPES.items()}
+CHECKSUM = "crc32"  # of the bytes of all arrays
 MAX_HEADER = 100_000_000  # bytes, as in safetensors
 
 
@@ -61,8 +63,8 @@ def write(path: Any, text: dict[str, str], arrays: dict[str, Array]) -> None:
             f"path must lie in a folder that exists, got {path}, and there is no "
             f"folder {target.parent}"
         )
-    header: dict[str, Any] = {"__metadata__": text}
-    place, parts = 0, []
+    header: dict[str, Any] = {}
+    place, parts, checksum = 0, [], 0
     for name, array in arrays.items():
         part = np.ascontiguousarray(array).reshape(array.shape)
         part = part.astype(part.dtype.newbyteorder("<"), copy=False)
@@ -75,6 +77,8 @@ def write(path: Any, text: dict[str, str], arrays: dict[str, Array]) -> None:
         }
         place += part.nbytes
         parts.append(part)
+        checksum = zlib.crc32(part.data, checksum)
+    header["__metadata__"] = text | {CHECKSUM: str(checksum)}
     head = json.dumps(header, allow_nan=False).encode()
     head += b" " * (-len(head) % 8)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -98,8 +102,8 @@ def read(path: Any) -> tuple[dict[str, str], dict[str, Array]]:
     Raises
     ------
     NotOurs
-        If the file is truncated or in another format; nothing larger than the file is
-        ever allocated.
+        If the file is truncated, damaged or in another format; nothing larger than the
+        file is ever allocated.
     """
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -114,11 +118,15 @@ def read(path: Any) -> tuple[dict[str, str], dict[str, Array]]:
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NotOurs(f"{path} is no saved forecaster, or truncated") from error
-        arrays = {}
+        arrays, checksum = {}, 0
         for name, (dtype, shape, start, stop) in places.items():
             file.seek(8 + length + start)
-            data = np.frombuffer(file.read(stop - start), dtype)
-            arrays[name] = data.reshape(shape).copy()
+            part = file.read(stop - start)
+            arrays[name] = np.frombuffer(part, dtype).reshape(shape).copy()
+            checksum = zlib.crc32(part, checksum)
+    end = max((stop for *_, stop in places.values()), default=0)
+    if size != 8 + length + end or str(checksum) != text.get(CHECKSUM, str(checksum)):
+        raise NotOurs(f"{path} is damaged: its bytes are not those that were written")
     return text, arrays
 
 

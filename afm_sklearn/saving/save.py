@@ -80,8 +80,8 @@ def load(path: Any) -> Any:
     Raises
     ------
     ValueError
-        If the file is newer than this version of the package can read, truncated, or
-        not a saved forecaster.
+        If the file is newer than this version of the package can read, truncated,
+        damaged, or not a saved forecaster.
     """
     text, arrays = read(path)
     if text.get("format") != "afm_sklearn":
