@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from .checks import outer_level, seed_from
 from .compute import budget, row_parts, threads_for
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks
 from .law.mixture import Merged
+from .law.pool import PoolLaw
 from .law.step import StepLaw
 
 Array = NDArray[Any]
@@ -99,8 +98,7 @@ class Answers(InputChecks):
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
             per_row = width + N_NUMBERS * length * c
-            if with_gaps and len(rows):
-                law, per_row = _of_pasts(law), per_row * N_PASTS
+            per_row *= N_PASTS if with_gaps else 1
             for part in row_parts(len(rows), per_row, budget()):
                 at = self._tensor(windows[rows[part]])
                 p = _distribution(law, at, with_gaps)
@@ -220,15 +218,6 @@ def _distribution(law: Any, windows: torch.Tensor, with_gaps: bool) -> Any:
         return law.start(windows).predict()
     # The same pasts for all rows, so that a batch does not show.
     pasts = law.complete(windows, N_PASTS, None)
+    if isinstance(law, StepLaw | PoolLaw):
+        law = law.of_pasts(N_PASTS)
     return Merged(law.start(pasts).predict(), N_PASTS)
-
-
-def _of_pasts(law: Any) -> Any:
-    """Return a copy for pasts that make one distribution, and share its points."""
-    if not isinstance(law, nn.Module):
-        return law
-    law = copy.deepcopy(law)
-    for part in law.modules():
-        if isinstance(part, StepLaw):
-            part.n_pasts = N_PASTS
-    return law

@@ -120,9 +120,7 @@ class Candidates:
         features = self.stage.features
         shape = features.n_lags, features.n_channels
         linear, drift = LinearLaw(*shape, self.data.n_outputs), None
-        coef, intercept = mean.without(block)
-        linear.coef.copy_(torch.as_tensor(coef))
-        linear.intercept.copy_(torch.as_tensor(intercept))
+        mean.put_into(linear, block)
         if mean.drifts is not None:
             moves = torch.as_tensor(mean.drifts.without(block))
             drift = Drift.of(moves, *shape)
@@ -133,10 +131,7 @@ def without_block(law: StepLaw, stage: LinearStage, block: int | None) -> StepLa
     """Return the law with the linear forecast of a fit without a block, or of all."""
     other = copy.deepcopy(law)
     if stage.fit is not None:
-        linear = other.channels.linear
-        coef, intercept = stage.fit.without(block)
-        linear.coef.copy_(torch.as_tensor(coef))
-        linear.intercept.copy_(torch.as_tensor(intercept))
+        stage.fit.put_into(other.channels.linear, block)
     return other
 
 

@@ -59,6 +59,13 @@ class LagFeatures:
             shown = starts[-1] + stimulus
         return np.append(past, shown) if len(shown) <= MAX_OWN_STIMULI else past
 
+    def couplings(self, n_outputs: int) -> NDArray[np.bool_]:
+        """Tell which weights (p, d) are of what other channels did."""
+        channel = np.arange(self.n_features) % self.n_channels
+        is_other = channel[:, None] != np.arange(n_outputs)
+        both: NDArray[np.bool_] = (channel < self.n_lagged)[:, None] & is_other
+        return both
+
     def newest(self, channel: int) -> int:
         """Feature that holds a channel's newest step."""
         return (self.n_lags - 1) * self.n_channels + channel

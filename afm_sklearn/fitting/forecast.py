@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from ..law.linear import LinearLaw
 
 if TYPE_CHECKING:
     from .drift import Drifts
@@ -42,3 +45,9 @@ class LinearForecast:
         if block is None:
             return self.coef, self.intercept
         return self.block_coefs[block], self.block_intercepts[block]
+
+    def put_into(self, linear: LinearLaw, block: int | None = None) -> None:
+        """Give a law the coefficients of a fit without a block, or of all."""
+        coef, intercept = self.without(block)
+        linear.coef.copy_(torch.as_tensor(coef))
+        linear.intercept.copy_(torch.as_tensor(intercept))

@@ -80,8 +80,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
         means = fit_means(features, data.target, data.regular, blocks, walk, judge)
         fit = means["stack"]
     forecast = _out_of_block(data, features, fit)
-    law.coef.copy_(torch.as_tensor(fit.coef))
-    law.intercept.copy_(torch.as_tensor(fit.intercept))
+    fit.put_into(law)
     law.log_scale.copy_(_spread(data, law, forecast))
     if means and data.settings.base == "auto":
         means = _add_simple_means(data, features, means)

@@ -93,7 +93,9 @@ def fit_poisson(
         Of the log rate.
     """
     lags = torch.from_numpy(features.lags()).float()
-    is_coupling = _couplings(features, y.shape[1]) if is_autoregressive else None
+    d, is_coupling = y.shape[1], None
+    if is_autoregressive and d > 1:
+        is_coupling = torch.from_numpy(features.couplings(d))
     rows = [np.arange(len(usable))[block] for block in blocks]
     rows = [each[usable[each]] for each in rows]
     prior = _select(features, y, rows, lags, is_coupling)
@@ -125,15 +127,6 @@ def _split(weights: Tensor, shrink: Tensor) -> tuple[Array, Array]:
     return (shrink * both[:-1]).numpy(), both[-1].numpy()
 
 
-def _couplings(features: LagFeatures, d: int) -> Tensor | None:
-    """Which weights (p, d) tell a channel of others; None where there are none."""
-    if d == 1:
-        return None
-    channel = torch.arange(features.n_features) % features.n_channels
-    is_lagged = channel < features.n_lagged
-    return is_lagged[:, None] & (channel[:, None] != torch.arange(d))
-
-
 def _select(
     features: LagFeatures,
     y: ScaledRows | Tensor,
@@ -143,8 +136,9 @@ def _select(
 ) -> Prior:
     """Return the prior of the least deviance on the last block and the middle one."""
     folds: list[tuple[Parts, Parts]] = []
+    middle, last = len(rows) // 2, len(rows) - 1
     is_large = features.n_features * y.shape[1] > MAX_TWICE
-    for k in sorted({len(rows) - 1, len(rows) - 1 if is_large else len(rows) // 2}):
+    for k in {last} if is_large else sorted({middle, last}):
         others = np.concatenate([rows[0][:0], *rows[:k], *rows[k + 1 :]])
         others = spread_rows(others, MAX_SELECTION_ROWS)
         test = spread_rows(rows[k], MAX_SELECTION_ROWS)

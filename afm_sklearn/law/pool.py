@@ -60,6 +60,14 @@ class PoolLaw(nn.Module):
         states = tuple(pasts.start(member) for member in self.members)
         return PoolState(states, self.log_weights, self.log_weights_ahead)
 
+    def of_pasts(self, n_pasts: int) -> PoolLaw:
+        """Return the same; see `StepLaw.of_pasts`."""
+        members = [
+            member.of_pasts(n_pasts) if isinstance(member, StepLaw) else member
+            for member in self.members
+        ]
+        return PoolLaw(members, self.log_weights, self.log_weights_ahead)
+
     def courses(self) -> list[tuple[int, int, float]]:
         """Return the first member, the one after it and the weight of each course.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -207,6 +207,12 @@ class StepLaw(Law):
     def answer_width(self) -> int:
         """Draws that a quantile or a density needs, about."""
         return 1 if self._is_known else self.share_of(N_FIXED)
+
+    def of_pasts(self, n_pasts: int) -> Self:
+        """Return the law of so many successive histories as are pasts of one."""
+        law = copy.copy(self)
+        law.n_pasts = n_pasts
+        return law
 
     def share_of(self, n_points: int) -> int:
         """Return how many of the points each of the pasts takes."""
