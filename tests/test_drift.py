@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 from afm_sklearn.fitting.drift import _moves
+from afm_sklearn.fitting.forecast import LinearMap
 from afm_sklearn.law import rollout
 from afm_sklearn.law.drift import Drift
 from afm_sklearn.law.errors import GaussianErrors
@@ -39,27 +40,31 @@ class _Gain:
         self.gain = (frame.y_scale / frame.lag_scale / frame.x_scale[:D]).numpy()
 
 
-def _laws(added):
+def _laws(added, n_own=0):
     """A law without errors, and the same moved by what is added to its means."""
     rng, frame = np.random.default_rng(0), _frame()
-    linear = LinearLaw(LAGS, D + S, D)
+    linear = LinearLaw(LAGS, D + S, D, n_own)
     linear.coef.copy_(torch.as_tensor(0.3 * rng.normal(size=linear.coef.shape)))
+    linear.own.copy_(torch.as_tensor(0.3 * rng.normal(size=linear.own.shape)))
     errors = GaussianErrors(torch.zeros(D), torch.eye(D))
-    moves = torch.as_tensor(_moves(added, linear.coef.double().numpy(), _Gain(frame)))
+    parts = linear.coef, linear.intercept, linear.own
+    mean = LinearMap(*(part.double().numpy() for part in parts))
+    moves = torch.as_tensor(_moves(added, mean, _Gain(frame)))
     drift = Drift.of(moves, LAGS, D + S)
     gaps = Gaps(D + S)
     plain = ResidualLaw(frame, gaps, linear, errors)
     return plain, ResidualLaw(frame, gaps, linear, errors, drift)
 
 
-def test_the_means_of_all_leads_are_moved_by_what_was_added_to_them():
+@pytest.mark.parametrize("n_own", [0, 2])
+def test_the_means_of_all_leads_are_moved_by_what_was_added_to_them(n_own):
     rng = np.random.default_rng(2)
     p = LAGS * (D + S)
     added = 0.2 * rng.normal(size=(HORIZON, 1 + p + (HORIZON - 1) * S, D))
     added[0] = 0  # the next step stays as it is
     for h in range(HORIZON):
         added[h, 1 + p + h * S :] = 0  # of stimuli after the lead
-    plain, moved = _laws(added)
+    plain, moved = _laws(added, n_own)
     windows = torch.as_tensor(rng.normal(size=(4, LAGS + 2, D + S)))
     stimulus = torch.as_tensor(rng.normal(size=(4, HORIZON, S)))
     paths = [

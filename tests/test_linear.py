@@ -62,20 +62,19 @@ def test_out_of_block_fits_are_ridge_regressions_on_the_other_blocks(length, one
     # A penalty that grows with the lag is a plain one on features that shrink.
     shrink = np.repeat(1.0 / np.arange(length, 0, -1), 4)
     F = windows.reshape(300, -1) * shrink
-    parts = zip(BLOCKS, fit.block_coefs, fit.block_intercepts, strict=True)
-    for block, coef, intercept in parts:
+    for block, (coef, intercept, _) in zip(BLOCKS, fit.others, strict=True):
         rows = _without(block)
         expected = Ridge(alpha=30.0).fit(F[rows], y.numpy()[rows])
         np.testing.assert_allclose(coef, shrink[:, None] * expected.coef_.T, rtol=1e-5)
         np.testing.assert_allclose(intercept, expected.intercept_, rtol=1e-5)
     expected = Ridge(alpha=30.0).fit(F, y.numpy())
-    np.testing.assert_allclose(fit.coef, shrink[:, None] * expected.coef_.T, rtol=1e-5)
+    np.testing.assert_allclose(fit.whole.coef, shrink[:, None] * expected.coef_.T, rtol=1e-5)
 
 
 def test_a_single_block_is_fitted_although_nothing_can_be_left_out():
     windows, y, usable = _problem()
     fit = _stack(_features(windows), y, usable, [slice(0, 300)], None)
-    assert np.isfinite(fit.coef).all() and len(fit.block_coefs) == 1
+    assert np.isfinite(fit.whole.coef).all() and len(fit.others) == 1
 
 
 @pytest.mark.parametrize("family", ["ridge", "Poisson"])
@@ -99,9 +98,9 @@ def test_forecasts_of_a_block_never_used_its_targets(family, request):
     # Poisson fits start from the fit of all rows and stop at a tolerance.
     rtol = 1e-6 if family == "ridge" else 0.01
     np.testing.assert_allclose(
-        first.block_coefs[1], second.block_coefs[1], rtol=rtol, atol=rtol / 10
+        first.others[1].coef, second.others[1].coef, rtol=rtol, atol=rtol / 10
     )
-    assert not np.allclose(first.block_coefs[0], second.block_coefs[0], atol=0.01)
+    assert not np.allclose(first.others[0].coef, second.others[0].coef, atol=0.01)
 
 
 def test_rows_that_are_not_usable_do_not_enter():
@@ -109,10 +108,10 @@ def test_rows_that_are_not_usable_do_not_enter():
     usable[::7] = False
     wild = torch.where(torch.from_numpy(usable)[:, None], y, 1e3)
     fits = [_stack(_features(windows), t, usable, BLOCKS, None) for t in (y, wild)]
-    np.testing.assert_array_equal(fits[0].coef, fits[1].coef)
+    np.testing.assert_array_equal(fits[0].whole.coef, fits[1].whole.coef)
     windows[::7] = 1e3
     other = _stack(_features(windows), y, usable, BLOCKS, None)
-    np.testing.assert_array_equal(fits[0].coef, other.coef)
+    np.testing.assert_array_equal(fits[0].whole.coef, other.whole.coef)
 
 
 def test_missing_targets_leave_the_others_as_they_are():
@@ -125,7 +124,7 @@ def test_missing_targets_leave_the_others_as_they_are():
     before = holes.clone()
     fit = _stack(_features(windows), holes, usable, BLOCKS, None)
     assert torch.equal(holes.isnan(), before.isnan())
-    np.testing.assert_allclose(fit.coef, truth.coef, atol=0.2)
+    np.testing.assert_allclose(fit.whole.coef, truth.whole.coef, atol=0.2)
 
 
 def test_a_random_walk_is_forecast_by_its_last_value():
@@ -169,10 +168,10 @@ def test_out_of_block_fits_are_poisson_regressions_on_the_other_blocks(one_poiss
     windows, y, usable = _spikes()
     fit = _log_rate(_features(windows, 4), y, usable, BLOCKS)
     parts = [
-        *zip(BLOCKS, fit.block_coefs, fit.block_intercepts, strict=True),
-        (slice(0, 0), fit.coef, fit.intercept),
+        *zip(BLOCKS, fit.others, strict=True),
+        (slice(0, 0), fit.whole),
     ]
-    for block, coef, intercept in parts:
+    for block, (coef, intercept, _) in parts:
         rows = _without(block)
         for j in range(4):
             theirs = PoissonRegressor(alpha=0.1, max_iter=1000, tol=1e-8)
@@ -190,7 +189,7 @@ def test_missing_counts_are_left_out(one_poisson):
     # The penalty is beside a mean over all rows, so that fewer targets weigh less.
     theirs = PoissonRegressor(alpha=0.1 / seen.mean(), max_iter=1000, tol=1e-8)
     theirs.fit(windows[seen, 0], y.numpy()[seen, 1])
-    np.testing.assert_allclose(fit.coef[:, 1], theirs.coef_, atol=2e-3)
+    np.testing.assert_allclose(fit.whole.coef[:, 1], theirs.coef_, atol=2e-3)
 
 
 def test_weights_of_a_spiking_population_are_recovered():
@@ -203,8 +202,8 @@ def test_weights_of_a_spiking_population_are_recovered():
     fit = _log_rate(_features(X, 6), y, usable, blocks)
     law = data.oracle.law
     true = np.r_[law.lag_weights.T, law.stimulus_weights.T]
-    assert np.corrcoef(fit.coef.ravel(), true.ravel())[0, 1] > 0.98
-    np.testing.assert_allclose(fit.coef, true, atol=0.5)
+    assert np.corrcoef(fit.whole.coef.ravel(), true.ravel())[0, 1] > 0.98
+    np.testing.assert_allclose(fit.whole.coef, true, atol=0.5)
 
 
 def test_weights_between_neurons_without_couplings_hardly_move_a_rate():
@@ -217,7 +216,7 @@ def test_weights_between_neurons_without_couplings_hardly_move_a_rate():
     fit = _log_rate(
         _features(rest[:, None], 20), torch.tensor(y[1:]).float(), usable, blocks
     )
-    by_others = rest @ (fit.coef * (1 - np.eye(20)))
-    by_itself = rest * fit.coef.diagonal()
-    assert fit.coef.diagonal().min() > 0.15
+    by_others = rest @ (fit.whole.coef * (1 - np.eye(20)))
+    by_itself = rest * fit.whole.coef.diagonal()
+    assert fit.whole.coef.diagonal().min() > 0.15
     assert by_others.std() < 0.15 * by_itself.std()

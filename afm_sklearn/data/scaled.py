@@ -44,6 +44,8 @@ class ScaledRows:
         self.shape, self.device = rows.shape, torch.device(device)
         self._given = _as_tensor(rows)
         self._mean, self._scale = torch.from_numpy(mean), torch.from_numpy(scale)
+        self._nearest = self._mean.float()
+        self._rest = (self._mean - self._nearest).float()
         self._ready = None
         if self.device.type != "cpu" or rows.size <= MAX_READY:
             parts = [self[part] for part in row_parts(*rows.shape)]
@@ -56,8 +58,20 @@ class ScaledRows:
         """Return the given rows (..., c), float32."""
         if self._ready is not None:
             return self._ready[index]
-        # In double precision: a mean far from zero must not cost digits.
-        return ((self._given[index].double() - self._mean) / self._scale).float()
+        given = self._taken(index)
+        # A mean far from zero must not cost digits. Of single numbers the difference
+        # from a number near them is exact, so that two steps are as good as doubles.
+        if given.dtype == torch.float32:
+            apart = (given - self._nearest).sub_(self._rest)
+            return apart.div_(self._scale.float())
+        return (given.double() - self._mean).div_(self._scale).float()
+
+    def _taken(self, index: Any) -> Tensor:
+        """Return rows as they were given."""
+        if not isinstance(index, Tensor) or index.dtype != torch.int64:
+            return self._given[index]
+        rows = self._given.index_select(0, index.flatten())  # much faster
+        return rows.view(*index.shape, *self.shape[1:])
 
 
 def _as_tensor(array: Array) -> Tensor:

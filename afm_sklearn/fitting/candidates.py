@@ -119,7 +119,8 @@ class Candidates:
     ) -> tuple[LinearLaw, Drift | None]:
         features = self.stage.features
         shape = features.n_lags, features.n_channels
-        linear, drift = LinearLaw(*shape, self.data.n_outputs), None
+        linear = LinearLaw(*shape, self.data.n_outputs, features.n_own)
+        drift = None
         mean.put_into(linear, block)
         if mean.drifts is not None:
             moves = torch.as_tensor(mean.drifts.without(block))

@@ -22,7 +22,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from .data import TrainingData
 from .features import LagFeatures
-from .forecast import LinearForecast
+from .forecast import LinearForecast, LinearMap
 from .iterated import Iterated, Starts
 from .origins import origins
 
@@ -75,7 +75,7 @@ def fit_drifts(
     inputs = [_inputs(part) for part in parts]
     grams = [z.T @ z for z in inputs]
     left_out = [*range(len(parts)), None]
-    fits = [_Fit(iterated, parts, inputs, grams, *mean.without(k), k) for k in left_out]
+    fits = [_Fit(iterated, parts, inputs, grams, mean.without(k), k) for k in left_out]
     if not all(fit.is_finite for fit in fits):
         return None
     added: Array = np.zeros((len(fits), HORIZON, inputs[0].shape[1], data.n_outputs))
@@ -90,7 +90,7 @@ def fit_drifts(
     if not added.any():
         return None
     *blocks, whole = (
-        _moves(maps, mean.without(k)[0], iterated)
+        _moves(maps, mean.without(k), iterated)
         for maps, k in zip(added, left_out, strict=True)
     )
     return Drifts(whole, blocks)
@@ -122,15 +122,14 @@ class _Fit:
         parts: list[Starts],
         inputs: list[Array],
         grams: list[Array],
-        coef: Array,
-        intercept: Array,
+        mean: LinearMap,
         left_out: int | None,
     ):
         self.n = 0
         self.gram: Any = 0.0
         self.cross: Any = 0.0
         for k, (part, z, gram) in enumerate(zip(parts, inputs, grams, strict=True)):
-            means = np.stack(list(iterated.means(part, coef, intercept)), 1)
+            means = np.stack(list(iterated.means(part, mean)), 1)
             errors = part.y - means
             if k == left_out:
                 self.held, self.errors = z, errors
@@ -160,13 +159,14 @@ class _Fit:
         return np.array([np.linalg.norm(e) for e in [*apart, errors]])
 
 
-def _moves(added: Array, coef: Array, iterated: Iterated) -> Array:
+def _moves(added: Array, mean: LinearMap, iterated: Iterated) -> Array:
     """Turn what is added to the means (H, q, d) into what moves the steps after one."""
     h, _, d = added.shape
-    steps = coef.reshape(iterated.n_lags, -1, d)[::-1, :d]  # the newest first
-    carry = iterated.gain[:, None] * steps
+    steps = mean.coef.reshape(iterated.n_lags, -1, d)[::-1, :d]  # the newest first
+    carry = [*(iterated.gain[:, None] * steps), *(iterated.gain * mean.own[::-1])]
     moves = added.copy()
     for lead in range(h):
-        for j in range(min(iterated.n_lags, lead)):
-            moves[lead] -= added[lead - 1 - j] @ carry[j]
+        for j, weights in enumerate(carry[:lead]):
+            before = added[lead - 1 - j]
+            moves[lead] -= before @ weights if weights.ndim == 2 else before * weights
     return moves[1:]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..law.linear import LinearLaw
+from .features import Inputs
 
 if TYPE_CHECKING:
     from .drift import Drifts
@@ -17,37 +18,56 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@dataclass
-class LinearForecast:
-    """Features times coefficients, with and without each block of rows.
+class LinearMap(NamedTuple):
+    """From what is known to the location of each channel.
 
     Attributes
     ----------
-    coef, intercept : arrays of shape (p, d) and (d,)
+    coef : array of shape (p, d)
+        Of the features.
+    intercept : array of shape (d,)
+    own : array of shape (n_own, d)
+        Of each channel's own steps before those of the features, oldest first.
+    """
+
+    coef: Array
+    intercept: Array
+    own: Array
+
+    def __call__(self, inputs: Inputs) -> Array:
+        """Return the locations (k, d)."""
+        ahead = inputs.features.double().numpy() @ self.coef + self.intercept
+        if len(self.own):
+            ahead += (inputs.earlier.double().numpy() * self.own).sum(1)
+        return ahead
+
+
+@dataclass
+class LinearForecast:
+    """A linear map, with and without each block of rows.
+
+    Attributes
+    ----------
+    whole : LinearMap
         Fitted on all rows.
     blocks : list of slice
         Consecutive blocks of rows that cover the rows fitted on.
-    block_coefs, block_intercepts : lists of arrays
+    others : list of LinearMap
         The same, fitted without the rows of each block.
     drifts : Drifts or None
         What moves it where it is iterated.
     """
 
-    coef: Array
-    intercept: Array
+    whole: LinearMap
     blocks: list[slice]
-    block_coefs: list[Array]
-    block_intercepts: list[Array]
+    others: list[LinearMap]
     drifts: Drifts | None = None
 
-    def without(self, block: int | None) -> tuple[Array, Array]:
-        """Return coefficients and intercepts of a fit without a block, or of all."""
-        if block is None:
-            return self.coef, self.intercept
-        return self.block_coefs[block], self.block_intercepts[block]
+    def without(self, block: int | None) -> LinearMap:
+        """Return the map of a fit without a block, or of all."""
+        return self.whole if block is None else self.others[block]
 
     def put_into(self, linear: LinearLaw, block: int | None = None) -> None:
-        """Give a law the coefficients of a fit without a block, or of all."""
-        coef, intercept = self.without(block)
-        linear.coef.copy_(torch.as_tensor(coef))
-        linear.intercept.copy_(torch.as_tensor(intercept))
+        """Give a law the map of a fit without a block, or of all."""
+        for name, values in self.without(block)._asdict().items():
+            getattr(linear, name).copy_(torch.as_tensor(values))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .data import TrainingData
 from .features import LagFeatures
+from .forecast import LinearMap
 from .origins import stimulus_at
 
 Array = NDArray[Any]
@@ -22,6 +23,8 @@ class Starts(NamedTuple):
     ----------
     x : ndarray of shape (k, n_lags, c)
         The newest steps of the windows, filled.
+    earlier : ndarray of shape (k, n_own, d)
+        The activity of the steps before those.
     stimulus : ndarray of shape (k, h, s)
         During each step.
     y : ndarray of shape (k, h, d)
@@ -29,6 +32,7 @@ class Starts(NamedTuple):
     """
 
     x: Array
+    earlier: Array
     stimulus: Array
     y: Array
 
@@ -61,7 +65,10 @@ class Iterated:
         data, d = self.data, self.data.n_outputs
         ahead = rows[:, None] + np.arange(horizon)
         x = [np.empty((0, self.features.n_features))]
-        x += [part.double().numpy() for _, part in self.features.chunks(rows)]
+        earlier = [np.empty((0, self.features.n_own, d))]
+        for inputs in self.features.chunks(rows):
+            x.append(inputs.features.double().numpy())
+            earlier.append(inputs.earlier.double().numpy())
         shown, stimulus = stimulus_at(data, ahead), np.zeros((*ahead.shape, 0))
         if shown is not None:
             centre, unit = data.x_mean[d:], data.x_scale[d:]
@@ -69,17 +76,22 @@ class Iterated:
         y = data.target[data.index(ahead.ravel())].cpu().double().numpy()
         return Starts(
             np.concatenate(x).reshape(len(rows), self.n_lags, self.features.n_channels),
+            np.concatenate(earlier),
             stimulus,
             y.reshape(*ahead.shape, d),
         )
 
-    def means(self, starts: Starts, coef: Array, intercept: Array) -> Iterator[Array]:
+    def means(self, starts: Starts, of: LinearMap) -> Iterator[Array]:
         """Yield the forecasts (k, d) of each step; they may diverge."""
-        x, horizon = starts.x, starts.y.shape[1]
+        x, earlier, horizon = starts.x, starts.earlier, starts.y.shape[1]
+        d, n_own = len(of.intercept), len(of.own)
         for h in range(horizon):
-            ahead = x.reshape(len(x), len(coef)) @ coef + intercept
+            ahead = x.reshape(len(x), len(of.coef)) @ of.coef + of.intercept
+            ahead += (earlier * of.own).sum(1)
             yield ahead
             if h + 1 < horizon:
                 lags = ahead * self.gain + self.bias
                 newest = np.concatenate([lags, starts.stimulus[:, h + 1]], 1)
+                if n_own:
+                    earlier = np.concatenate([earlier[:, 1:], x[:, :1, :d]], 1)
                 x = np.concatenate([x[:, 1:], newest[:, None]], 1)

@@ -16,7 +16,7 @@ from ..law.linear import LinearLaw
 from .data import TrainingData
 from .drift import fit_drifts
 from .features import LagFeatures
-from .forecast import LinearForecast
+from .forecast import LinearForecast, LinearMap
 from .poisson import fit_poisson
 from .ranges import range_of_targets
 from .ridge import fit_means
@@ -53,9 +53,10 @@ class LinearStage:
 def fit_linear(data: TrainingData) -> LinearStage:
     """Fit the linear law, of counts a law of log rates."""
     n_lagged = data.architecture.n_lagged
-    features = LagFeatures(data.store, data.gaps, n_lagged)
+    is_free = data.settings.is_autoregressive and not data.is_counts
+    features = LagFeatures(data.store, data.gaps, n_lagged, sees_own=is_free)
     c, d = data.architecture.n_channels, data.n_outputs
-    law = LinearLaw(features.n_lags, c, d).to(data.device)
+    law = LinearLaw(features.n_lags, c, d, features.n_own).to(data.device)
     if data.settings.base == "normal":
         nothing = torch.zeros(data.target.shape, device=data.device)
         return LinearStage(law, nothing, features, None, {})
@@ -112,24 +113,21 @@ def _add_simple_means(
     They are "climate", "walk" and "direct".
     """
     some, means = means["stack"], dict(means)
-    n_blocks, (p, d) = len(some.blocks), some.coef.shape
-    zero = np.zeros((p, d)), np.zeros(d)
-    simple = {"climate": zero}
+    (p, d), nothing = some.whole.coef.shape, np.zeros_like(some.whole.own)
+    simple = {"climate": LinearMap(np.zeros((p, d)), np.zeros(d), nothing)}
     if data.settings.is_autoregressive:
         last = np.zeros((p, d))
         scale = data.settings.lag_scale
         slope = scale * data.x_scale[:d] / data.y_scale
         last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
         level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
-        simple["walk"] = last, level / data.y_scale
+        simple["walk"] = LinearMap(last, level / data.y_scale, nothing)
         drifts = fit_drifts(data, features, some)
         if drifts is not None:
             means["direct"] = replace(some, drifts=drifts)
     return means | {
-        name: LinearForecast(
-            coef, intercept, some.blocks, [coef] * n_blocks, [intercept] * n_blocks
-        )
-        for name, (coef, intercept) in simple.items()
+        name: LinearForecast(map_, some.blocks, [map_] * len(some.blocks))
+        for name, map_ in simple.items()
     }
 
 
@@ -137,11 +135,9 @@ def _out_of_block(
     data: TrainingData, features: LagFeatures, fit: LinearForecast
 ) -> Tensor:
     forecast = data.empty(*data.target.shape)
-    parts = zip(fit.blocks, fit.block_coefs, fit.block_intercepts, strict=True)
-    for block, coef, intercept in parts:
-        for rows, F in features.chunks(block):
-            ahead = F.double().numpy() @ coef + intercept
-            forecast[data.index(rows)] = data.tensor(ahead)
+    for block, without in zip(fit.blocks, fit.others, strict=True):
+        for inputs in features.chunks(block):
+            forecast[data.index(inputs.rows)] = data.tensor(without(inputs))
     return forecast
 
 

@@ -29,7 +29,7 @@ def parts_of(
     """Return what yields the given rows in bounded memory."""
 
     def parts() -> Iterator[Part]:
-        for at, F in features.chunks(rows):
+        for at, F, _ in features.chunks(rows):
             yield F, y[at].cpu()
 
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def moments_of(
     sums = Moments(
         0.0, np.zeros(p), np.zeros(d), np.zeros((p, p)), np.zeros((p, d)), np.zeros(d)
     )
-    for rows, F in features.chunks(block):
+    for rows, F, _ in features.chunks(block):
         kept = usable[rows]
         f, target = (
             values.numpy()[kept].astype(np.float64) for values in (F, y[rows].cpu())
@@ -72,4 +73,68 @@ def moments_of(
         sums.ff += f.T @ f
         sums.fy += f.T @ target
         sums.yy += (target**2).sum(0)
+    return sums
+
+
+@dataclass
+class Beside:
+    """What a forecast adds beside the features, t: sums of t, f t', y t and t^2."""
+
+    n: float
+    t: Array
+    ft: Array
+    yt: Array
+    tt: Array
+
+    def __add__(self, other: Beside) -> Beside:
+        return Beside(
+            self.n + other.n,
+            self.t + other.t,
+            self.ft + other.ft,
+            self.yt + other.yt,
+            self.tt + other.tt,
+        )
+
+    def __sub__(self, other: Beside) -> Beside:
+        return Beside(
+            self.n - other.n,
+            self.t - other.t,
+            self.ft - other.ft,
+            self.yt - other.yt,
+            self.tt - other.tt,
+        )
+
+    def about(self, moments: Moments, f: Array, y: Array, t: Array) -> Beside:
+        """Return the same about other origins, given the moments of the same rows."""
+        ft = self.ft - np.outer(f, self.t) - np.outer(moments.f - self.n * f, t)
+        yt = self.yt - y * self.t - t * (moments.y - self.n * y)
+        tt = self.tt - 2 * t * self.t + self.n * t**2
+        return Beside(self.n, self.t - self.n * t, ft, yt, tt)
+
+
+def moments_beside(
+    features: LagFeatures,
+    y: ScaledRows | Tensor,
+    usable: NDArray[np.bool_],
+    block: slice,
+    weights: Sequence[Array],
+) -> list[Beside]:
+    """Sum over the usable rows of a block, for each of several weights (n_own, d)."""
+    p, d = features.n_features, y.shape[1]
+    sums = [
+        Beside(0.0, np.zeros(d), np.zeros((p, d)), np.zeros(d), np.zeros(d))
+        for _ in weights
+    ]
+    for rows, F, E in features.chunks(block):
+        kept = usable[rows]
+        f, earlier, target = (
+            values.numpy()[kept].astype(np.float64) for values in (F, E, y[rows].cpu())
+        )
+        for own, out in zip(weights, sums, strict=True):
+            t = (earlier * own).sum(1)
+            out.n += len(f)
+            out.t += t.sum(0)
+            out.ft += f.T @ t
+            out.yt += (t * target).sum(0)
+            out.tt += (t**2).sum(0)
     return sums

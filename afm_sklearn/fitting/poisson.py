@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..data.scaled import ScaledRows
 from .features import LagFeatures
-from .forecast import LinearForecast
+from .forecast import LinearForecast, LinearMap
 from .log_rate import Parts, cap_of, chained, kept, loss_of, parts_of, solve
 from .origins import spread_rows
 
@@ -106,25 +106,19 @@ def fit_poisson(
     weights = solve(chained(parts), shrink, penalty, None)
     without = []
     for k in range(len(blocks)):
-        others = parts[:k] + parts[k + 1 :]
+        rest = parts[:k] + parts[k + 1 :]
         if not sum(map(len, rows[:k] + rows[k + 1 :])):
-            others = parts
-        without.append(solve(chained(others), shrink, penalty, weights))
-    coef, intercept = _split(weights, shrink)
-    split = [_split(w, shrink) for w in without]
-    return LinearForecast(
-        coef,
-        intercept,
-        blocks,
-        [part[0] for part in split],
-        [part[1] for part in split],
-    )
+            rest = parts
+        without.append(solve(chained(rest), shrink, penalty, weights))
+    others = [_map(w, shrink) for w in without]
+    return LinearForecast(_map(weights, shrink), blocks, others)
 
 
-def _split(weights: Tensor, shrink: Tensor) -> tuple[Array, Array]:
+def _map(weights: Tensor, shrink: Tensor) -> LinearMap:
     """Coefficients of the features as they are, and intercepts."""
     both = weights.double()
-    return (shrink * both[:-1]).numpy(), both[-1].numpy()
+    coef, nothing = (shrink * both[:-1]).numpy(), both[:0].numpy()
+    return LinearMap(coef, both[-1].numpy(), nothing)
 
 
 def _select(

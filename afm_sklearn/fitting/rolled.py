@@ -42,7 +42,7 @@ class RolledError:
         """Roll the mean out and return its loss."""
         error = np.zeros(HORIZON)
         for k, starts in self.cases:
-            means = self.iterated.means(starts, *forecast.without(k))
+            means = self.iterated.means(starts, forecast.without(k))
             for h, ahead in enumerate(means):
                 apart = np.nansum((ahead - starts.y[:, h]) ** 2, axis=1)
                 error[h] += np.sqrt(apart).sum()

@@ -69,13 +69,11 @@ def take_sample(
     for k, block in enumerate(blocks):
         here = np.flatnonzero((rows >= block.start) & (rows < block.stop))
         done = 0
-        for part, F in features.chunks(rows[here]):
-            at = here[done : done + len(part)]
-            f = F.double().numpy()
+        for inputs in features.chunks(rows[here]):
+            at = here[done : done + len(inputs.rows)]
             for name, mean in means.items():
-                ahead = f @ mean.block_coefs[k] + mean.block_intercepts[k]
-                forecasts[name][at] = ahead
-            done += len(part)
+                forecasts[name][at] = mean.without(k)(inputs)
+            done += len(at)
     y = np.array(data.y[rows], np.float64)
     donors = matched_rows(forecasts["stack"], np.isnan(y))
     columns = np.arange(y.shape[1])

@@ -46,7 +46,7 @@ class ResidualLaw(Law):
     ):
         super().__init__(frame, gaps)
         self.linear, self.errors, self.drift = linear, errors, drift
-        self.reach = linear.n_lags
+        self.reach = linear.reach
         self.room = 0 if drift is None else drift.n_leads
 
     def embed(self, past: Past) -> list[Tensor]:
@@ -74,6 +74,7 @@ class ResidualLaw(Law):
             "kind": "residual",
             "frame": self.frame.config(),
             "n_lags": self.linear.n_lags,
+            "n_own": len(self.linear.own),
             "n_leads": self.room,
             "errors": self.errors.config(),
         }
@@ -83,7 +84,7 @@ class ResidualLaw(Law):
         """Build a law whose tensors `load_state_dict` then fills."""
         frame = Frame(**config["frame"])
         c, d = frame.n_channels, frame.n_outputs
-        linear = LinearLaw(config["n_lags"], c, d)
+        linear = LinearLaw(config["n_lags"], c, d, config.get("n_own", 0))
         n_leads = config.get("n_leads", 0)  # files of older versions do not say
         drift = Drift(n_leads, config["n_lags"], c, d) if n_leads else None
         return cls(frame, Gaps(c), linear, blank_errors(config["errors"]), drift)

@@ -101,7 +101,7 @@ class StepLaw(Law):
         self.architecture, self.is_correlated = architecture, is_correlated
         self.register_buffer("factor", torch.eye(frame.n_outputs, dtype=torch.float32))
         lengths = [encoder.length for encoder in self.encoders()]
-        self.reach = max([channels.linear.n_lags, *lengths])
+        self.reach = max([channels.linear.reach, *lengths])
 
     def config(self) -> dict[str, Any]:
         """Return all but the tensors, as plain JSON types."""
@@ -116,6 +116,7 @@ class StepLaw(Law):
             "frame": self.frame.config(),
             "family": self.channels.family,
             "n_lags": self.channels.linear.n_lags,
+            "n_own": len(self.channels.linear.own),
             "members": members,
             "path": None if self.flow is None else self.flow.path,
             "solver": self.solver,
@@ -152,7 +153,7 @@ class StepLaw(Law):
             if config["path"] is not None:
                 flow = build_blank(partial(architecture.flow, config["path"]))
         channels = ChannelLaws(
-            LinearLaw(config["n_lags"], c, d),
+            LinearLaw(config["n_lags"], c, d, config.get("n_own", 0)),
             networks,
             config["family"],
             [member["keeps_mean"] for member in config["members"]],
