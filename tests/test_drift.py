@@ -43,11 +43,12 @@ class _Gain:
 def _laws(added, n_own=0):
     """A law without errors, and the same moved by what is added to its means."""
     rng, frame = np.random.default_rng(0), _frame()
-    linear = LinearLaw(LAGS, D + S, D, n_own)
+    linear = LinearLaw(LAGS, D + S, D, n_own, rank=min(1, n_own))
     linear.coef.copy_(torch.as_tensor(0.3 * rng.normal(size=linear.coef.shape)))
     linear.own.copy_(torch.as_tensor(0.3 * rng.normal(size=linear.own.shape)))
+    linear.basis.fill_(0.7)
     errors = GaussianErrors(torch.zeros(D), torch.eye(D))
-    parts = linear.coef, linear.intercept, linear.own
+    parts = linear.coef, linear.intercept, linear.own, linear.basis
     mean = LinearMap(*(part.double().numpy() for part in parts))
     moves = torch.as_tensor(_moves(added, mean, _Gain(frame)))
     drift = Drift.of(moves, LAGS, D + S)

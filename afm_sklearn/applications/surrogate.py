@@ -107,11 +107,8 @@ def _slopes_of_pool(forecaster: Any, length: int) -> Array | None:
         if is_step and member.channels.family != "gaussian":
             return None
         linear = member.channels.linear if is_step else member.linear
-        lags = linear.coef.unflatten(0, (linear.n_lags, -1))[:, :d].flip(0)
-        slopes = (lags.double() * unit).cpu().numpy()
-        weights[: linear.n_lags] += share * slopes
-        own = (linear.own.flip(0).double() * unit.diagonal()).cpu().numpy()
-        weights[linear.n_lags : linear.reach, range(d), range(d)] += share * own
+        slopes = (linear.slopes().double() * unit).cpu().numpy()
+        weights[: linear.reach] += share * slopes
     return weights
 
 

@@ -117,14 +117,12 @@ class Candidates:
     def _mean(
         self, mean: LinearForecast, block: int | None
     ) -> tuple[LinearLaw, Drift | None]:
-        features = self.stage.features
-        shape = features.n_lags, features.n_channels
-        linear = LinearLaw(*shape, self.data.n_outputs, features.n_own)
-        drift = None
+        features, drift = self.stage.features, None
+        linear = features.law(self.data.n_outputs)
         mean.put_into(linear, block)
         if mean.drifts is not None:
             moves = torch.as_tensor(mean.drifts.without(block))
-            drift = Drift.of(moves, *shape)
+            drift = Drift.of(moves, features.n_lags, features.n_channels)
         return linear, drift
 
 

@@ -63,7 +63,7 @@ def fit_drifts(
     None
         Where nothing is to be added, the features are many or the rows are few.
     """
-    p, s = features.n_features, features.n_channels - data.n_outputs
+    p, s = features.n_lags * features.n_channels, features.n_channels - data.n_outputs
     if p + s * (HORIZON - 1) > MAX_FEATURES or len(mean.blocks) < 2:
         return None
     iterated = Iterated(data, features)
@@ -162,11 +162,12 @@ class _Fit:
 def _moves(added: Array, mean: LinearMap, iterated: Iterated) -> Array:
     """Turn what is added to the means (H, q, d) into what moves the steps after one."""
     h, _, d = added.shape
-    steps = mean.coef.reshape(iterated.n_lags, -1, d)[::-1, :d]  # the newest first
-    carry = [*(iterated.gain[:, None] * steps), *(iterated.gain * mean.own[::-1])]
+    of_projections, coef = mean.parts()
+    steps = [*coef.reshape(iterated.n_lags, -1, d)[::-1, :d]]  # the newest first
+    for own, projected in zip(mean.own[::-1], of_projections[::-1], strict=True):
+        steps.append(np.diag(own) + mean.basis @ projected)
     moves = added.copy()
     for lead in range(h):
-        for j, weights in enumerate(carry[:lead]):
-            before = added[lead - 1 - j]
-            moves[lead] -= before @ weights if weights.ndim == 2 else before * weights
+        for j, weights in enumerate(steps[:lead]):
+            moves[lead] -= (added[lead - 1 - j] * iterated.gain) @ weights
     return moves[1:]

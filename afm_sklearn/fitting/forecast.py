@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,15 +24,18 @@ class LinearMap(NamedTuple):
     Attributes
     ----------
     coef : array of shape (p, d)
-        Of the features.
+        Of the features, in single precision where it is large.
     intercept : array of shape (d,)
     own : array of shape (n_own, d)
         Of each channel's own steps before those of the features, oldest first.
+    basis : array of shape (d, rank)
+        Directions in which the first features see these steps.
     """
 
-    coef: Array
+    coef: NDArray[Any]
     intercept: Array
     own: Array
+    basis: Array
 
     def __call__(self, inputs: Inputs) -> Array:
         """Return the locations (k, d)."""
@@ -40,6 +43,12 @@ class LinearMap(NamedTuple):
         if len(self.own):
             ahead += (inputs.earlier.double().numpy() * self.own).sum(1)
         return ahead
+
+    def parts(self) -> tuple[Array, Array]:
+        """Return coefficients of projections (n_own, rank, d), and of the steps."""
+        shape = len(self.own), self.basis.shape[1], len(self.intercept)
+        n_projected = shape[0] * shape[1]
+        return self.coef[:n_projected].reshape(shape), self.coef[n_projected:]
 
 
 @dataclass

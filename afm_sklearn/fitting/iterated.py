@@ -64,10 +64,11 @@ class Iterated:
         """Return what trajectories from rows (k,) start from, and what follows."""
         data, d = self.data, self.data.n_outputs
         ahead = rows[:, None] + np.arange(horizon)
-        x = [np.empty((0, self.features.n_features))]
+        n_projected, c = self.features.n_projected, self.features.n_channels
+        x = [np.empty((0, self.n_lags * c))]
         earlier = [np.empty((0, self.features.n_own, d))]
         for inputs in self.features.chunks(rows):
-            x.append(inputs.features.double().numpy())
+            x.append(inputs.features[:, n_projected:].double().numpy())
             earlier.append(inputs.earlier.double().numpy())
         shown, stimulus = stimulus_at(data, ahead), np.zeros((*ahead.shape, 0))
         if shown is not None:
@@ -75,7 +76,7 @@ class Iterated:
             stimulus = np.nan_to_num((shown.cpu().numpy() - centre) / unit)
         y = data.target[data.index(ahead.ravel())].cpu().double().numpy()
         return Starts(
-            np.concatenate(x).reshape(len(rows), self.n_lags, self.features.n_channels),
+            np.concatenate(x).reshape(len(rows), self.n_lags, c),
             np.concatenate(earlier),
             stimulus,
             y.reshape(*ahead.shape, d),
@@ -84,10 +85,13 @@ class Iterated:
     def means(self, starts: Starts, of: LinearMap) -> Iterator[Array]:
         """Yield the forecasts (k, d) of each step; they may diverge."""
         x, earlier, horizon = starts.x, starts.earlier, starts.y.shape[1]
-        d, n_own = len(of.intercept), len(of.own)
+        (n, d), n_own = (len(x), len(of.intercept)), len(of.own)
+        of_projections, coef = of.parts()
         for h in range(horizon):
-            ahead = x.reshape(len(x), len(of.coef)) @ of.coef + of.intercept
-            ahead += (earlier * of.own).sum(1)
+            ahead = x.reshape(n, len(coef)) @ coef + of.intercept
+            if n_own:
+                ahead += (earlier * of.own).sum(1)
+                ahead += np.tensordot(earlier @ of.basis, of_projections, 2)
             yield ahead
             if h + 1 < horizon:
                 lags = ahead * self.gain + self.bias

@@ -37,28 +37,25 @@ class Fit:
     sees_own : list of bool
         Which anchors have these beside them.
     coefs : list of array of shape (p, d)
-        Of the models.
+        Of the models, in single precision.
     """
 
     def __init__(self, features: LagFeatures, total: Moments, left_out: Moments | None):
         self.total, self.left_out = total, left_out
-        self.lags, self.n_own = features.lags(), features.n_own
+        self.lags, self.basis = features.lags(), features.basis
         training = self._training()
         n = max(training.n, 1.0)
         self.f_mean, self.y_mean = training.f / n, training.y / n
-        train = self.train()
-        self.anchors, self.sees_own = [np.zeros_like(train.fy)], [False]
-        self.targets = [train.fy]
-        self.coefs: list[Array] = []
-        self.own = np.zeros((self.n_own, len(self.y_mean)))
+        self.anchors: list[Array] = []
+        self.sees_own: list[bool] = []
+        self.coefs: list[NDArray[np.float32]] = []
+        self.own = np.zeros((features.n_own, len(self.y_mean)))
         self.beside: tuple[Beside, Beside | None] | None = None
 
     def anchor(self, coef: Array) -> None:
         """Add coefficients (p, d) to shrink towards."""
-        train = self.train()
         self.anchors.append(coef)
         self.sees_own.append(False)
-        self.targets.append(train.fy - train.ff @ coef)
 
     def anchor_own(
         self, own: LinearMap, total: Beside | None, left_out: Beside | None
@@ -74,7 +71,6 @@ class Fit:
         self.anchor(own.coef)
         if total is not None:
             self.own, self.beside, self.sees_own[-1] = own.own, (total, left_out), True
-            self.targets[-1] = self.targets[-1] - self._train_beside().ft
 
     def train(self) -> Moments:
         """Return the moments of the rows fitted on, about their means."""
@@ -95,34 +91,43 @@ class Fit:
         vectors *= shrink[:, None]
         return np.maximum(values, 0.0), vectors
 
+    def along(self, rotation: Rotation, k: int) -> Array:
+        """Return what anchor k leaves of the targets, along the eigenvectors (p, d)."""
+        train = self.train()
+        left = train.fy - train.ff @ self.anchors[k]
+        if self.sees_own[k]:
+            left -= self._train_beside().ft
+        along: Array = rotation[1].T @ left
+        return along
+
     def errors(self, rotation: Rotation, penalties: Array) -> Array:
         """Sum of squares on the held block, (anchors, penalties, d)."""
         values, basis = rotation
         held, out = self.held(), []
         cross = basis.T @ held.ff @ basis
-        for k, (anchor, target) in enumerate(
-            zip(self.anchors, self.targets, strict=True)
-        ):
+        for k, anchor in enumerate(self.anchors):
             fy, yy = self._left(held, k)
-            projected = basis.T @ target
+            along = self.along(rotation, k)
             missed = fy - held.ff @ anchor
             own = yy - (anchor * (fy + missed)).sum(0)
             against = basis.T @ missed
             for penalty in penalties:
-                w = projected / (values + penalty)[:, None]
+                w = along / (values + penalty)[:, None]
                 out.append(own - 2 * (w * against).sum(0) + (w * (cross @ w)).sum(0))
         return np.reshape(out, (len(self.anchors), len(penalties), -1))
 
     def choose(self, rotation: Rotation, penalties: Array) -> None:
         """Add the models of the penalties (anchors, d)."""
         for k, penalty in enumerate(penalties):
-            self.coefs.append(self.penalized(rotation, k, penalty))
+            coef = self.penalized(rotation, k, self.along(rotation, k), penalty)
+            self.coefs.append(coef.astype(np.float32))  # there are many
 
-    def penalized(self, rotation: Rotation, k: int, penalty: Array | float) -> Array:
-        """Coefficients beside anchor k for a penalty, or one a channel."""
+    def penalized(
+        self, rotation: Rotation, k: int, along: Array, penalty: Array | float
+    ) -> Array:
+        """Coefficients beside anchor k for a penalty, or one a channel; see `along`."""
         values, basis = rotation
-        w = (basis.T @ self.targets[k]) / (values[:, None] + penalty)
-        coef: Array = self.anchors[k] + basis @ w
+        coef: Array = self.anchors[k] + basis @ (along / (values[:, None] + penalty))
         return coef
 
     def map_of(self, coef: Array, share: float) -> LinearMap:
@@ -130,12 +135,16 @@ class Fit:
         intercept = self.y_mean - self.f_mean @ coef
         if self.beside is not None:
             intercept = intercept - share * self._t_mean()
-        return LinearMap(coef, intercept, share * self.own)
+        single = coef.astype(np.float32)
+        return LinearMap(single, intercept, share * self.own, self.basis)
 
     def stacked(self, weights: Array) -> LinearMap:
         """Return the weighted mean of the models."""
         share = float(weights @ self.shares())
-        return self.map_of(np.tensordot(weights, self.coefs, 1), share)
+        coef = np.zeros(self.coefs[0].shape)
+        for weight, of_model in zip(weights, self.coefs, strict=True):
+            coef += weight * of_model
+        return self.map_of(coef, share)
 
     def shares(self) -> Array:
         """Return how much of what stands beside the features each model has."""
@@ -151,10 +160,10 @@ class Fit:
         gram, against = np.zeros((n, n)), np.zeros(n)
         for k, coef in enumerate(self.coefs):
             ahead = held.ff @ coef
-            gram[k] = [np.vdot(ahead, other) for other in self.coefs]
-            against[k] = np.vdot(coef, held.fy)
+            gram[k] = [(ahead * other).sum() for other in self.coefs]
+            against[k] = (coef * held.fy).sum()
         if beside is not None:
-            across = np.array([np.vdot(coef, beside.ft) for coef in self.coefs])
+            across = np.array([(coef * beside.ft).sum() for coef in self.coefs])
             gram += np.outer(across, shares) + np.outer(shares, across)
             gram += beside.tt.sum() * np.outer(shares, shares)
             against += beside.yt.sum() * shares

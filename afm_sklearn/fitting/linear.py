@@ -55,8 +55,8 @@ def fit_linear(data: TrainingData) -> LinearStage:
     n_lagged = data.architecture.n_lagged
     is_free = data.settings.is_autoregressive and not data.is_counts
     features = LagFeatures(data.store, data.gaps, n_lagged, sees_own=is_free)
-    c, d = data.architecture.n_channels, data.n_outputs
-    law = LinearLaw(features.n_lags, c, d, features.n_own).to(data.device)
+    d = data.n_outputs
+    law = features.law(d).to(data.device)
     if data.settings.base == "normal":
         nothing = torch.zeros(data.target.shape, device=data.device)
         return LinearStage(law, nothing, features, None, {})
@@ -113,15 +113,16 @@ def _add_simple_means(
     They are "climate", "walk" and "direct".
     """
     some, means = means["stack"], dict(means)
-    (p, d), nothing = some.whole.coef.shape, np.zeros_like(some.whole.own)
-    simple = {"climate": LinearMap(np.zeros((p, d)), np.zeros(d), nothing)}
+    zero = LinearMap(*(np.zeros_like(part) for part in some.whole))
+    simple, d = {"climate": zero}, data.n_outputs
     if data.settings.is_autoregressive:
-        last = np.zeros((p, d))
+        last = np.zeros_like(zero.coef)
         scale = data.settings.lag_scale
         slope = scale * data.x_scale[:d] / data.y_scale
         last[[features.newest(j) for j in range(d)], np.arange(d)] = slope
         level = scale * data.x_mean[:d] + data.settings.lag_offset - data.y_mean
-        simple["walk"] = LinearMap(last, level / data.y_scale, nothing)
+        intercept = level / data.y_scale
+        simple["walk"] = zero._replace(coef=last, intercept=intercept)
         drifts = fit_drifts(data, features, some)
         if drifts is not None:
             means["direct"] = replace(some, drifts=drifts)

@@ -134,9 +134,9 @@ def _moments(
 def _inputs(features: LagFeatures, inputs: Inputs, d: int) -> tuple[Array, Array]:
     """Return the past of each channel (k, d, L), oldest first, and the stimulus."""
     f = inputs.features.double().numpy()
-    newest = f.reshape(len(f), features.n_lags, -1)[:, :, :d]
+    newest = f[:, features.n_projected :].reshape(len(f), features.n_lags, -1)
     earlier = inputs.earlier.double().numpy()
-    past = np.concatenate([earlier, newest], 1).transpose(0, 2, 1)
+    past = np.concatenate([earlier, newest[:, :, :d]], 1).transpose(0, 2, 1)
     return np.ascontiguousarray(past), f[:, features.shown()]
 
 
@@ -159,10 +159,10 @@ def _errors(held: _Moments, weights: Array) -> Array:
 def _map(features: LagFeatures, weights: Array, x: Array, y: Array) -> LinearMap:
     """Sort the weights (d, q) of all channels by what they are of."""
     d, shown, n_own = len(weights), features.shown(), features.n_own
-    coef = np.zeros((features.n_features, d))
+    coef = np.zeros((features.n_features, d), np.float32)
     n_past = n_own + features.n_lags
     for j in range(d):
         coef[features.past(j), j] = weights[j, n_own:n_past]
     coef[shown] = weights[:, n_past:].T
     own: Array = weights[:, :n_own].T.copy()
-    return LinearMap(coef, y - (weights * x).sum(1), own)
+    return LinearMap(coef, y - (weights * x).sum(1), own, features.basis)

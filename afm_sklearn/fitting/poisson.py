@@ -118,7 +118,7 @@ def _map(weights: Tensor, shrink: Tensor) -> LinearMap:
     """Coefficients of the features as they are, and intercepts."""
     both = weights.double()
     coef, nothing = (shrink * both[:-1]).numpy(), both[:0].numpy()
-    return LinearMap(coef, both[-1].numpy(), nothing)
+    return LinearMap(coef, both[-1].numpy(), nothing, nothing[:, :0])
 
 
 def _select(

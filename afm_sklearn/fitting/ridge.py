@@ -109,13 +109,16 @@ def _fit(
     # The last fit leaves nothing out; a single block cannot be left out.
     left_out = [*held, None] if len(held) > 1 else [None]
     fits = [Fit(features, total, block) for block in left_out]
+    for fit in fits:
+        fit.anchor(np.broadcast_to(0.0, total.fy.shape))
     means = {}
     if walk is not None:
         own = fit_own(features, y, usable, blocks)
         means["own"] = _forecast(own, blocks)
         beside = _beside(features, y, usable, blocks, own)
+        last = _last_value(features, walk)
         for fit, each, (whole, of_block) in zip(fits, own, beside, strict=True):
-            fit.anchor(_last_value(features, walk))
+            fit.anchor(last)
             fit.anchor_own(each, whole, of_block)
     p, d = features.n_features, y.shape[1]
     penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
@@ -167,10 +170,13 @@ def _rolled(
 ) -> LinearForecast:
     """Weights between channels beside own ones, of the penalty that rolls out best."""
     best: tuple[float, LinearForecast] | None = None
+    own = len(fits[0].anchors) - 1
+    both = list(zip(fits, rotations, strict=True))
+    alongs = [fit.along(rotation, own) for fit, rotation in both]
     for penalty in penalties:
         maps = [
-            fit.map_of(fit.penalized(rotation, len(fit.anchors) - 1, penalty), 1.0)
-            for fit, rotation in zip(fits, rotations, strict=True)
+            fit.map_of(fit.penalized(rotation, own, along, penalty), 1.0)
+            for (fit, rotation), along in zip(both, alongs, strict=True)
         ]
         forecast = _forecast(maps, blocks)
         loss = judge(forecast)

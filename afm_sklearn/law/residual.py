@@ -73,8 +73,7 @@ class ResidualLaw(Law):
         return {
             "kind": "residual",
             "frame": self.frame.config(),
-            "n_lags": self.linear.n_lags,
-            "n_own": len(self.linear.own),
+            **self.linear.config(),
             "n_leads": self.room,
             "errors": self.errors.config(),
         }
@@ -84,7 +83,7 @@ class ResidualLaw(Law):
         """Build a law whose tensors `load_state_dict` then fills."""
         frame = Frame(**config["frame"])
         c, d = frame.n_channels, frame.n_outputs
-        linear = LinearLaw(config["n_lags"], c, d, config.get("n_own", 0))
+        linear = LinearLaw.from_config(config, c, d)
         n_leads = config.get("n_leads", 0)  # files of older versions do not say
         drift = Drift(n_leads, config["n_lags"], c, d) if n_leads else None
         return cls(frame, Gaps(c), linear, blank_errors(config["errors"]), drift)

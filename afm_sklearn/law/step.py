@@ -115,8 +115,7 @@ class StepLaw(Law):
             "kind": "step",
             "frame": self.frame.config(),
             "family": self.channels.family,
-            "n_lags": self.channels.linear.n_lags,
-            "n_own": len(self.channels.linear.own),
+            **self.channels.linear.config(),
             "members": members,
             "path": None if self.flow is None else self.flow.path,
             "solver": self.solver,
@@ -153,7 +152,7 @@ class StepLaw(Law):
             if config["path"] is not None:
                 flow = build_blank(partial(architecture.flow, config["path"]))
         channels = ChannelLaws(
-            LinearLaw(config["n_lags"], c, d, config.get("n_own", 0)),
+            LinearLaw.from_config(config, c, d),
             networks,
             config["family"],
             [member["keeps_mean"] for member in config["members"]],
