@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -174,23 +173,25 @@ def _bins(
     """Sort rows into bins of like forecasts, channel by channel."""
     m, d = values.shape
     n_bins = int(np.clip(m // ROWS_IN_BIN, 1, MAX_BINS))
-    edges_of_rows = np.linspace(0, m, n_bins + 1).round().astype(int)
-    size = int(np.diff(edges_of_rows).max())
-    edges = np.empty((d, n_bins - 1))
-    table = np.empty((d, n_bins, size), values.dtype)
-    ranks = np.empty((m, d), np.int32)
+    starts = np.linspace(0, m, n_bins + 1).round().astype(int)
+    sizes = np.diff(starts)
+    size = int(sizes.max())
     chance = np.random.default_rng(0).random((m, d))  # between equal values
-    for j in range(d):
-        order = np.lexsort((chance[:, j], forecasts[:, j]))
-        ordered = forecasts[order, j]
-        middle = edges_of_rows[1:-1]
-        edges[j] = 0.5 * (ordered[middle - 1] + ordered[middle])
-        for b, (start, stop) in enumerate(pairwise(edges_of_rows)):
-            rows = order[start:stop]
-            inside = rows[np.lexsort((chance[rows, j], values[rows, j]))]
-            share = (np.arange(size) + 0.5) / size
-            table[j, b] = values[inside[(share * len(inside)).astype(int)], j]
-            ranks[inside, j] = (np.arange(len(inside)) + 0.5) / len(inside) * size
+    # Rows in the order of forecasts, then within each bin in the order of values.
+    order = np.lexsort((chance, forecasts), axis=0)
+    ordered, middle = np.take_along_axis(forecasts, order, 0), starts[1:-1]
+    edges = 0.5 * (ordered[middle - 1] + ordered[middle]).T
+    given, tied = (np.take_along_axis(part, order, 0) for part in (values, chance))
+    bins = np.broadcast_to(np.repeat(np.arange(n_bins), sizes)[:, None], (m, d))
+    order = np.take_along_axis(order, np.lexsort((tied, given, bins), axis=0), 0)
+    share = (np.arange(size) + 0.5) / size
+    places = starts[:-1, None] + (share * sizes[:, None]).astype(int)
+    table = np.take_along_axis(values, order[places.ravel()], 0)
+    table = np.ascontiguousarray(table.T).reshape(d, n_bins, size)
+    inside = np.arange(m) - np.repeat(starts[:-1], sizes)
+    rank = ((inside + 0.5) / np.repeat(sizes, sizes) * size).astype(np.int32)
+    ranks = np.empty((m, d), np.int32)
+    np.put_along_axis(ranks, order, rank[:, None], 0)
     scores = ndtri((ranks + 0.5) / size)
     root = correlation_root(shrunk_correlation(scores))
     return BinnedErrors(

@@ -12,6 +12,7 @@ Array = NDArray[Any]
 N_EM_STEPS = 200
 CONVERGED = 1e-5  # change of a weight in a step
 MIN_WEIGHT = 0.02
+MAX_DENSITIES = 1 << 19  # more observations hardly move weights
 
 
 def pays(before: Array, after: Array) -> bool:
@@ -48,13 +49,16 @@ def pool_weights(log_densities: Array) -> Array:
     >>> pool_weights(np.array([[0.0, -9.0], [0.0, -9.0]]))
     array([1., 0.])
     """
-    densities = log_densities - log_densities.max(1, keepdims=True)
-    np.exp(densities, out=densities)
-    weights = np.full(densities.shape[1], 1.0 / densities.shape[1])
+    if len(log_densities) > MAX_DENSITIES:
+        some = np.random.default_rng(0).integers(len(log_densities), size=MAX_DENSITIES)
+        log_densities = log_densities[some]
+    densities = np.ascontiguousarray(log_densities.T)
+    densities = np.exp(densities - densities.max(0))
+    weights = np.full(len(densities), 1.0 / len(densities))
     for _ in range(N_EM_STEPS):
-        shares = densities * weights.astype(densities.dtype)
-        shares /= shares.sum(1, keepdims=True)
-        before, weights = weights, shares.mean(0, dtype=np.float64)
+        shares = densities * weights.astype(densities.dtype)[:, None]
+        shares /= shares.sum(0)
+        before, weights = weights, shares.mean(1, dtype=np.float64)
         if np.abs(weights - before).max() < CONVERGED:
             break
     weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
