@@ -17,7 +17,8 @@ from .bracketed import solve_one_by_one
 from .tails import SHORT_STEP, Components, Tail, scores_of
 
 PART = 1 << 18  # numbers in an array that stays in cache, beside another
-MANY = 0.06  # share of the numbers that is worth a step of all
+MANY = 0.06  # share of the numbers that is worth a step of all ..
+FEW = 1 << 17  # .. where a step of so many components takes less than starting alone
 # Share that shows, after one step and two, that mixtures are far from Gaussians.
 MOST = 0.8, 0.3
 REACHES = -2.0, 2.0  # scales from a component to its knots
@@ -50,9 +51,10 @@ def _solve_together(z: Tensor, law: Components) -> tuple[Tensor, Tensor]:
     tail, finest = Tail(z, law), law.finest()
     y, from_gaussian = _matched(z, law), True
     is_open = torch.ones_like(z, dtype=torch.bool)
+    many = MANY if law.loc.shape[0] * z.numel() > FEW else 0.0
     for k in range(N_STEPS):
         share = _step_on(y, is_open, tail, finest)
-        if share <= MANY:
+        if share <= many:
             break
         if from_gaussian and share > MOST[min(k, 1)]:
             y = torch.where(is_open, _between_knots(z, law), y)
