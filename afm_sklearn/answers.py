@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .checks import outer_level, seed_from
-from .compute import budget, row_parts, threads_for
+from .compute import budget, row_parts, run_together, threads_for
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks
 from .law.mixture import Merged
 from .law.pool import PoolLaw
 from .law.step import StepLaw
 
+T = TypeVar("T")
 Array = NDArray[Any]
-Draw = Callable[[torch.Tensor, int, Array], torch.Tensor]
+# Of windows, draws of each, their rows, and noise.
+Draw = Callable[[torch.Tensor, int, Array, torch.Generator], torch.Tensor]
 
 N_PASTS = 32  # drawn where a window has gaps, for what is no draw itself
 N_NUMBERS = 8  # held beside each number that a draw needs
@@ -86,30 +89,27 @@ class Answers(InputChecks):
         self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
     ) -> Array:
         """Ask about each row, which takes so many numbers at once, about."""
-        with threads_for(int(np.prod(windows.shape)) * self._width()), torch.no_grad():
-            return self._asked_in_parts(windows, width, ask)
-
-    def _asked_in_parts(
-        self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
-    ) -> Array:
-        law, out = self._exact_law(), None
-        n, length, c = windows.shape
-        has_gap = self._has_gap(windows)
+        law, (n, length, c) = self._exact_law(), windows.shape
+        has_gap, parts = self._has_gap(windows), []
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
             per_row = width + N_NUMBERS * length * c
             per_row *= N_PASTS if with_gaps else 1
-            for part in row_parts(len(rows), per_row, budget()):
-                at = self._tensor(windows[rows[part]])
-                p = _distribution(law, at, with_gaps)
-                values = ask(p, rows[part]).cpu().numpy()
-                if out is None:
-                    out = np.empty((n, *values.shape[1:]))
-                out[rows[part]] = values
-        assert out is not None  # there is at least one row
+            cut = row_parts(len(rows), per_row, budget())
+            parts += [(with_gaps, rows[part]) for part in cut]
+
+        @torch.no_grad()
+        def answer(with_gaps: bool, rows: Array) -> Array:
+            p = _distribution(law, self._tensor(windows[rows]), with_gaps)
+            values: Array = ask(p, rows).cpu().numpy()
+            return values
+
+        answers = self._run([partial(answer, *part) for part in parts])
+        out = np.empty((n, *answers[0].shape[1:]))
+        for (_, rows), values in zip(parts, answers, strict=True):
+            out[rows] = values
         return out
 
-    @torch.inference_mode()
     def _draws(
         self,
         windows: Any,
@@ -117,27 +117,47 @@ class Answers(InputChecks):
         draw: Draw,
         generator: torch.Generator,
     ) -> Array:
-        """Draw in chunks of rows and samples, each into its place in the result."""
+        """Draw in parts of rows and samples, each into its place in the result.
+
+        They are the same however many threads share them.
+        """
         out = np.empty(shape)
         n_samples, *steps = shape[1:]
-        has_gap = self._has_gap(windows)
         width = N_NUMBERS * self._width() + N_KEPT * int(np.prod(steps))
         most = max(1, budget() // width)
+        has_gap, parts = self._has_gap(windows), []
         for with_gaps in (False, True):
             rows = np.flatnonzero(has_gap == with_gaps)
             for part in row_parts(len(rows), min(n_samples, most), most):
-                at = self._tensor(windows[rows[part]])
                 for first in range(0, n_samples, most):
-                    k = min(most, n_samples - first)
-                    with threads_for(len(at) * k * self._width() * self.n_outputs_):
-                        if with_gaps:  # each draw has a past of its own
-                            past = self._law().complete(at, k, generator)
-                            draws = draw(past, 1, rows[part])
-                            draws = draws.unflatten(0, (-1, k))[:, :, 0]
-                        else:
-                            draws = draw(at, k, rows[part])
-                    out[rows[part], first : first + k] = draws.cpu().numpy()
+                    samples = slice(first, min(first + most, n_samples))
+                    parts.append((with_gaps, rows[part], samples))
+
+        @torch.inference_mode()
+        def put(
+            with_gaps: bool, rows: Array, samples: slice, noise: torch.Generator
+        ) -> None:
+            at, k = self._tensor(windows[rows]), samples.stop - samples.start
+            if with_gaps:  # each draw has a past of its own
+                past = self._law().complete(at, k, noise)
+                draws = draw(past, 1, rows, noise)
+                draws = draws.unflatten(0, (-1, k))[:, :, 0]
+            else:
+                draws = draw(at, k, rows, noise)
+            out[rows, samples] = draws.cpu().numpy()
+
+        noises = _parted(generator, len(parts))
+        both = zip(parts, noises, strict=True)
+        self._run([partial(put, *part, noise) for part, noise in both])
         return out
+
+    def _run(self, tasks: list[Callable[[], T]]) -> list[T]:
+        return run_together(tasks, None if self._shares_threads else 1)
+
+    @property
+    def _shares_threads(self) -> bool:
+        """Whether several threads may draw at once."""
+        return False
 
     def _has_gap(self, windows: Any) -> NDArray[np.bool_]:
         """Tell which windows have gaps that the law has draws for."""
@@ -210,6 +230,15 @@ class Answers(InputChecks):
 
     def _generator(self, random_state: Any) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(seed_from(random_state))
+
+
+def _parted(generator: torch.Generator, n: int) -> list[torch.Generator]:
+    """Return a generator for each of n parts: itself where there is one."""
+    if n == 1:
+        return [generator]
+    device = generator.device
+    seeds = torch.randint(2**62, (n,), generator=generator, device=device)
+    return [torch.Generator(device).manual_seed(seed) for seed in seeds.tolist()]
 
 
 def _distribution(law: Any, windows: torch.Tensor, with_gaps: bool) -> Any:

@@ -172,13 +172,16 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         """
         check_integer("n_samples", n_samples)
         windows = self._windows(X)
-        generator, law = self._generator(random_state), self._law()
+        law = self._law()
 
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+        def draw(
+            at: torch.Tensor, k: int, rows: Array, generator: torch.Generator
+        ) -> torch.Tensor:
             return rollout(law, at, 1, k, generator=generator)[:, :, 0]
 
         shape = (len(windows), n_samples, self.n_outputs_)
-        return self._shape(self._draws(windows, shape, draw, generator))
+        noise = self._generator(random_state)
+        return self._shape(self._draws(windows, shape, draw, noise))
 
     def sample_trajectories(
         self,
@@ -224,10 +227,10 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
         self._check_horizon(horizon)
         future = self._check_stimulus(stimulus, len(windows), horizon)
         self._warn_of_others(windows, future)
-        generator = self._generator(random_state)
-        draw = self._trajectories(windows, future, horizon, generator)
+        draw = self._trajectories(windows, future, horizon)
         shape = (len(windows), n_samples, horizon, self.n_outputs_)
-        return self._shape(self._draws(windows, shape, draw, generator))
+        noise = self._generator(random_state)
+        return self._shape(self._draws(windows, shape, draw, noise))
 
     @available_if(lambda self: self._has_density)
     def log_prob(self, X: Any, y: Any) -> Array:
@@ -297,17 +300,13 @@ class BaseForecaster(Savable, RegressorMixin, Answers, metaclass=ABCMeta):
                 f"targets, but {self._why_not}"
             )
 
-    def _trajectories(
-        self,
-        windows: Any,
-        future: Array | None,
-        horizon: int,
-        generator: torch.Generator,
-    ) -> Draw:
+    def _trajectories(self, windows: Any, future: Array | None, horizon: int) -> Draw:
         """Return what draws trajectories of some windows; see `Answers._draws`."""
         law = self._law()
 
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+        def draw(
+            at: torch.Tensor, k: int, rows: Array, generator: torch.Generator
+        ) -> torch.Tensor:
             ahead = None
             if future is not None:
                 ahead = self._tensor(future[rows])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
-from sklearn import get_config
+from sklearn import config_context, get_config
 from threadpoolctl import ThreadpoolController  # scikit-learn requires it
+
+T = TypeVar("T")
 
 SMALL_PART = 1 << 19  # numbers that are looked at together where more gains nothing
 LARGE_PRODUCT = 1_000_000_000  # multiplications together that are worth sharing
@@ -104,6 +108,47 @@ def threads_for(n_multiplications: int, *, blas: bool = False) -> Iterator[None]
         yield
     finally:
         _threads.leave(blas)
+
+
+def run_together(
+    tasks: Sequence[Callable[[], T]], at_most: int | None = None
+) -> list[T]:
+    """Run tasks on as many threads as torch has, each on one alone.
+
+    Threads that share the products of one task meet after each of them, and wait there
+    for those whose core is busy. Tasks do not meet.
+
+    Parameters
+    ----------
+    tasks : sequence of callable
+    at_most : int, optional
+        Threads.
+
+    Returns
+    -------
+    list
+        What they return.
+
+    Examples
+    --------
+    >>> run_together([lambda k=k: k + 1 for k in range(3)])
+    [1, 2, 3]
+    """
+    n_threads = min(len(tasks), at_most or torch.get_num_threads())
+    config = get_config()
+
+    def run(task: Callable[[], T]) -> T:
+        with config_context(**config):  # threads have settings of their own
+            return task()
+
+    with threads_for(1):
+        if n_threads <= 1:
+            return [task() for task in tasks]
+        pool = ThreadPoolExecutor(n_threads, "afm_sklearn", torch.set_num_threads, (1,))
+        try:
+            return [done.result() for done in [pool.submit(run, t) for t in tasks]]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def infer_device(device: str) -> torch.device:

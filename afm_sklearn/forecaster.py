@@ -263,6 +263,10 @@ class AFMForecaster(SessionMethods, Summarised, Watched, BaseForecaster):
     def _device(self) -> torch.device:
         return self.law_.device
 
+    @property
+    def _shares_threads(self) -> bool:
+        return self._device.type == "cpu"
+
     def _width(self) -> int:
         return max(self.law_.width, self.window_shape_[1])
 

@@ -1,4 +1,5 @@
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from afm_sklearn import (
     energy_score,
     neg_crps_scorer,
 )
-from afm_sklearn.datasets import make_linear_var
+from afm_sklearn.compute import run_together
+from afm_sklearn.datasets import make_double_well, make_linear_var
 
 
 def _quick(**kwargs):
@@ -243,3 +245,47 @@ def test_very_few_rows_give_a_finite_forecast(n_rows, kind):
     X = SlidingWindow(2).fit_transform(design_matrix(y))
     model = AFMForecaster(max_epochs=1, random_state=0).fit(X, y)
     assert np.isfinite(model.sample(X, 5, random_state=0)).all()
+
+
+# -- threads ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask", ["sample", "sample_trajectories", "predict", "log_prob"]
+)
+def test_answers_are_the_same_however_many_threads_share_them(ask):
+    y = make_double_well(400, n_channels=3, random_state=0).activity
+    X = SlidingWindow(2).fit_transform(design_matrix(y))
+    model = AFMForecaster(max_epochs=2, random_state=0).fit(X, y)
+    given = {
+        "sample": {"n_samples": 50, "random_state": 0},
+        "sample_trajectories": {"horizon": 3, "n_samples": 50, "random_state": 0},
+        "predict": {},
+        "log_prob": {"y": y},
+    }[ask]
+    before, found, started = torch.get_num_threads(), [], threading.Thread.start
+    n_started = []
+
+    def start(thread):
+        n_started.append(thread)
+        started(thread)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch, config_context(working_memory=1):
+            patch.setattr(threading.Thread, "start", start)
+            for n_threads in (1, 3):
+                torch.set_num_threads(n_threads)
+                found.append(getattr(model, ask)(X, **given))
+                assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    assert n_started, "nothing was shared: the test says nothing"
+    np.testing.assert_array_equal(*found)
+
+
+def test_what_fails_on_a_thread_fails_outside():
+    def fails():
+        raise ValueError("of the task")
+
+    with pytest.raises(ValueError, match="of the task"):
+        run_together([fails, lambda: None])

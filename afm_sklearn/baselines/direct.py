@@ -151,20 +151,16 @@ class DirectForecaster(BaseForecaster):
                 f"horizon={len(self.regressors_)}"
             )
 
-    def _trajectories(
-        self,
-        windows: Any,
-        future: Array | None,
-        horizon: int,
-        generator: torch.Generator,
-    ) -> Draw:
+    def _trajectories(self, windows: Any, future: Array | None, horizon: int) -> Draw:
         if not self.autoregressive_:
             future = None
         d = self.n_outputs_
         means = torch.from_numpy(self._means(windows, future, horizon))
         errors = first_channels(self._errors, horizon * d)
 
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+        def draw(
+            at: torch.Tensor, k: int, rows: Array, generator: torch.Generator
+        ) -> torch.Tensor:
             noise = at.new_empty(len(at), k, horizon * d).normal_(generator=generator)
             return errors.draw(means[rows], noise).unflatten(2, (horizon, d))
 

@@ -121,16 +121,12 @@ class DrawForecaster(BaseForecaster):
         self.autoregressive = autoregressive
         self.random_state = random_state
 
-    def _trajectories(
-        self,
-        windows: Any,
-        future: Array | None,
-        horizon: int,
-        generator: torch.Generator,
-    ) -> Draw:
+    def _trajectories(self, windows: Any, future: Array | None, horizon: int) -> Draw:
         law = self.law_
 
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+        def draw(
+            at: torch.Tensor, k: int, rows: Array, generator: torch.Generator
+        ) -> torch.Tensor:
             ahead = None if future is None else future[rows]
             return law.draws(at, horizon, k, next_seed(generator), ahead)
 

@@ -171,16 +171,12 @@ class QuantileForecaster(BaseForecaster):
                 f"horizon={self.rank_paths_.shape[1]}"
             )
 
-    def _trajectories(
-        self,
-        windows: Any,
-        future: Array | None,
-        horizon: int,
-        generator: torch.Generator,
-    ) -> Draw:
+    def _trajectories(self, windows: Any, future: Array | None, horizon: int) -> Draw:
         law = self.law_
 
-        def draw(at: torch.Tensor, k: int, rows: Array) -> torch.Tensor:
+        def draw(
+            at: torch.Tensor, k: int, rows: Array, generator: torch.Generator
+        ) -> torch.Tensor:
             stated = law.stated(at, horizon, None if future is None else future[rows])
             noise = at.new_empty(len(at), k, horizon * law.d)
             scores = law.paths.scores(noise.normal_(generator=generator))
