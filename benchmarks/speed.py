@@ -2,8 +2,9 @@
 
 Run ``python benchmarks/speed.py``: a quarter of an hour on two cores. ``--only 3`` runs
 one group: 1 training loop, 2 time to an answer, 3 trajectories, 4 one closed-loop step,
-5 memory, 6 scaling, 7 start, 8 search, 9 answers, 10 a shared machine. Figures go to
-``benchmarks/results/speed.json``, where those of groups that were not run are kept.
+5 memory, 6 scaling, 7 start, 8 search, 9 answers, 10 a shared machine, 11 a recording
+as large as the paper's (``speed_paper.py 100000`` fits one five times as long). Figures
+go to ``benchmarks/results/speed.json``, where those of groups not run are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from speed_answers import answers, shared_machine
 from speed_bar import Bar
 from speed_fit import search, time_to_answer, training_loop
 from speed_memory import memory, start
+from speed_paper import paper
 from speed_sampling import closed_loop, trajectories
 from speed_scaling import scaling
 
@@ -40,6 +42,7 @@ GROUPS: dict[int, Callable[[], Iterator[Bar]]] = {
     8: search,
     9: answers,
     10: shared_machine,
+    11: paper,
 }
 
 
