@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from ..compute import row_parts
 from .scaled import ScaledRows
 from .windows import Windows
+
+if TYPE_CHECKING:
+    from ..law.gaps import Gaps
 
 Array = NDArray[Any]
 
@@ -66,11 +70,20 @@ class WindowStore:
 
     def complete(self) -> NDArray[np.bool_]:
         """Tell which windows hold no gap: (n,)."""
+        return ~self._has_gap.cpu().numpy()
+
+    def filled(self, index: Tensor, gaps: Gaps) -> tuple[Tensor, Tensor | None]:
+        """Gather windows and fill them; see `Gaps.fill`."""
+        windows = self[index]
+        # To look through many windows takes as long as to gather them.
+        return gaps.fill(windows) if self._has_gap[index].any() else (windows, None)
+
+    @cached_property
+    def _has_gap(self) -> Tensor:
         broken = [torch.isnan(self.steps[part]).any(1) for part in self._parts()]
         total = torch.cat(broken).long().cumsum(0)
         holes = torch.cat([total.new_zeros(1), total])
-        has_gap = holes[self.starts + self.length] > holes[self.starts]
-        return ~has_gap.cpu().numpy()
+        return holes[self.starts + self.length] > holes[self.starts]
 
     def _parts(self) -> Iterator[slice]:
         return row_parts(*self.steps.shape)

@@ -193,7 +193,7 @@ class TrainingData:
 
     def filled(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows of the rows without gaps, and where these were."""
-        return self.gaps.fill(self.store[rows])
+        return self.store.filled(rows, self.gaps)
 
     def train(
         self,

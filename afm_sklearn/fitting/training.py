@@ -78,7 +78,7 @@ class Rows(torch.utils.data.Dataset):
     def take(self, order: Tensor, generator: torch.Generator) -> Batch:
         """Gather the rows at the given positions, which lie on the CPU."""
         rows = self.index[order.to(self.index.device)]
-        x, missing = self.gaps.fill(self.store[rows])
+        x, missing = self.store.filled(rows, self.gaps)
         return Batch(x, missing, [column[rows] for column in self.columns], generator)
 
 
