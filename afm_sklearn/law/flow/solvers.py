@@ -181,9 +181,12 @@ def steps_needed(field: Velocity, z: Tensor, solver: str, tolerance: float) -> i
 
 
 def _apart(some: Tensor, finer: Tensor) -> Tensor:
-    """Root mean square distance of draws of each channel, relative to their spread."""
-    apart = (some - finer).flatten(0, -2).square().mean(0).sqrt()
-    spread = finer.flatten(0, -2).std(0)
+    """Root mean square distance of draws of each channel, relative to their spread.
+
+    That is the spread of the draws of one history, not what histories differ by.
+    """
+    apart = (some - finer).square().mean((0, 1)).sqrt()
+    spread = finer.var(1).mean(0).sqrt()
     return torch.where(apart > 0, apart / spread, 0.0)
 
 
