@@ -60,8 +60,11 @@ def trajectories() -> Iterator[Bar]:
             note=f"reference: Euler, {n_run} of {EULER_STEPS} steps run, scaled; "
             "window encoded again in each",
         )
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the counter sees what is done on its own thread
         with FlopCounterMode(display=False) as counter:
             ours()
+        torch.set_num_threads(n_threads)
         rate = counter.get_total_flops() / took
         yield Bar(
             f"3 share of the matmul peak, {n} origins",

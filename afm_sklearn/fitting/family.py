@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,7 +55,10 @@ def choose_family(
         return counts, fit_linear(counts), None
     stages = fit_linear(data), fit_linear(counts)
     if asked == "counts" or _score(counts, stages[1]) < _score(data, stages[0]):
-        return counts, stages[1], stages[0]
+        nothing = (
+            stages[0].forecast[:0].clone()
+        )  # forecasts are as large as the targets
+        return counts, stages[1], replace(stages[0], forecast=nothing)
     return data, stages[0], stages[0]
 
 
@@ -72,14 +77,18 @@ def _score(data: TrainingData, stage: LinearStage) -> float:
     """CRPS of forecasts of blocks left out, relative to the spread of each channel."""
     complete = np.flatnonzero(data.complete)
     rows = data.index(complete[:: max(1, len(complete) // MAX_JUDGED_ROWS)])
-    at = stage.forecast[rows][:, None]
-    scale = stage.law.log_scale.expand_as(at)
-    law = FAMILIES[data.family](at, scale, torch.zeros_like(at))
-    law = law.within(stage.law.low, stage.law.high)
     generator = torch.Generator(data.device).manual_seed(data.settings.seed)
-    noise = data.empty(len(rows), N_DRAWS, data.n_outputs)
-    draws = law.from_normal(noise.normal_(generator=generator)).double().cpu().numpy()
-    losses = crps(data.target[rows].double().cpu().numpy(), draws) * data.y_scale
     _, spread = moments(data.y)
-    relative = losses / spread
+    losses = []
+    for part in row_parts(len(rows), N_DRAWS * data.n_outputs):
+        some = rows[part]
+        at = stage.forecast[some][:, None]
+        scale = stage.law.log_scale.expand_as(at)
+        law = FAMILIES[data.family](at, scale, torch.zeros_like(at))
+        law = law.within(stage.law.low, stage.law.high)
+        noise = data.empty(len(some), N_DRAWS, data.n_outputs)
+        draws = law.from_normal(noise.normal_(generator=generator)).double()
+        target = data.target[some].double().cpu().numpy()
+        losses.append(crps(target, draws.cpu().numpy()) * data.y_scale / spread)
+    relative = np.concatenate(losses)
     return float(relative[np.isfinite(relative)].mean())
