@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ..data.scaled import ScaledRows
 from .features import LagFeatures
+from .sums import Sums
 
 Array = NDArray[np.float64]
 
 
 @dataclass
-class Moments:
+class Moments(Sums):
     """Sums over rows of 1, f, y, f f', f y' and y^2."""
 
     n: float
@@ -25,16 +26,6 @@ class Moments:
     ff: Array
     fy: Array
     yy: Array
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            *(a + b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
-
-    def __sub__(self, other: Moments) -> Moments:
-        return Moments(
-            *(a - b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
 
     def about(self, f: Array, y: Array) -> Moments:
         """Return the same about other origins of f and y."""
@@ -45,10 +36,6 @@ class Moments:
         fy -= np.outer(f, self.y)
         yy = self.yy - 2 * y * self.y + self.n * y**2
         return Moments(self.n, self.f - self.n * f, self.y - self.n * y, ff, fy, yy)
-
-
-def _parts(moments: Moments) -> list:
-    return [getattr(moments, name) for name in ("n", "f", "y", "ff", "fy", "yy")]
 
 
 def moments_of(
@@ -77,7 +64,7 @@ def moments_of(
 
 
 @dataclass
-class Beside:
+class Beside(Sums):
     """What a forecast adds beside the features, t: sums of t, f t', y t and t^2."""
 
     n: float
@@ -85,24 +72,6 @@ class Beside:
     ft: Array
     yt: Array
     tt: Array
-
-    def __add__(self, other: Beside) -> Beside:
-        return Beside(
-            self.n + other.n,
-            self.t + other.t,
-            self.ft + other.ft,
-            self.yt + other.yt,
-            self.tt + other.tt,
-        )
-
-    def __sub__(self, other: Beside) -> Beside:
-        return Beside(
-            self.n - other.n,
-            self.t - other.t,
-            self.ft - other.ft,
-            self.yt - other.yt,
-            self.tt - other.tt,
-        )
 
     def about(self, moments: Moments, f: Array, y: Array, t: Array) -> Beside:
         """Return the same about other origins, given the moments of the same rows."""

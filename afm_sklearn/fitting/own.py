@@ -11,6 +11,7 @@ from torch import Tensor
 from ..data.scaled import ScaledRows
 from .features import Inputs, LagFeatures
 from .forecast import LinearMap
+from .sums import Sums
 
 Array = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ def fit_own(
 
 
 @dataclass
-class _Moments:
+class _Moments(Sums):
     """Sums over rows of 1, x, y, x x', x y and y^2, of each channel's inputs x."""
 
     n: float
@@ -65,16 +66,6 @@ class _Moments:
     xx: Array
     xy: Array
     yy: Array
-
-    def __add__(self, other: _Moments) -> _Moments:
-        return _Moments(
-            *(a + b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
-
-    def __sub__(self, other: _Moments) -> _Moments:
-        return _Moments(
-            *(a - b for a, b in zip(_parts(self), _parts(other), strict=True))
-        )
 
     def about(self, x: Array, y: Array) -> _Moments:
         """Return the same about other origins of x (d, q) and y (d,)."""
@@ -88,10 +79,6 @@ class _Moments:
             self.xy - (self.x - self.n * x) * y[:, None] - x * self.y[:, None],
             self.yy - 2 * y * self.y + self.n * y**2,
         )
-
-
-def _parts(moments: _Moments) -> list:
-    return [getattr(moments, name) for name in ("n", "x", "y", "xx", "xy", "yy")]
 
 
 def _moments(
