@@ -14,6 +14,7 @@ from afm_sklearn.data.scaled import ScaledRows
 from afm_sklearn.data.scaling import moments, wild_cells
 from afm_sklearn.data.store import WindowStore
 from afm_sklearn.data.windows import Windows
+from afm_sklearn.law.gaps import Gaps
 
 NAN = np.nan
 
@@ -116,7 +117,7 @@ def test_chunks_cover_the_rows_asked_for_in_their_order():
     windows = Windows.from_rows(np.random.default_rng(0).normal(size=(50, 2)), 4)
     store = WindowStore.from_windows(windows, np.zeros(2), np.ones(2))
     index = torch.tensor([40, 3, 3, 7, 20])
-    rows = torch.cat([part for part, _ in store.chunks(index)])
+    rows = torch.cat([part for part, _ in store.chunks(index, Gaps(2))])
     assert torch.equal(rows, index)
 
 

@@ -94,9 +94,7 @@ class WindowStore:
         rows = next(row_parts(len(self) + 1, self.length * self.steps.shape[1]))
         return rows.stop
 
-    def chunks(self, index: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (index, windows) in bounded memory."""
-        if index is None:
-            index = torch.arange(len(self), device=self.steps.device)
+    def chunks(self, index: Tensor, gaps: Gaps) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (index, filled windows) in bounded memory."""
         for part in index.split(self.n_together):
-            yield part, self[part]
+            yield part, self.filled(part, gaps)[0]

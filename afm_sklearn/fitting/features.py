@@ -128,8 +128,9 @@ class LagFeatures:
         """Yield what forecasts of the rows are made of, in bounded memory."""
         index, k = np.arange(len(self.store))[rows], self.n_own
         basis = torch.from_numpy(self.basis).float()
-        for part in self._index(index, self.store).split(self.store.n_together):
-            x = self.store.filled(part, self.gaps)[0].cpu()
+        parts = self.store.chunks(self._index(index, self.store), self.gaps)
+        for part, windows in parts:
+            x = windows.cpu()
             earlier = x[:, :k, : self.n_lagged]
             f = x[:, k:].flatten(1)
             if k:
