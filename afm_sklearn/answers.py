@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from .checks import outer_level, seed_from
-from .compute import budget, row_parts, run_together, threads_for
+from .compute import budget, one_thread, parted, row_parts, run_together
 from .exceptions import OutOfDistributionWarning
 from .inputs import InputChecks
 from .law.mixture import Merged
@@ -89,7 +89,7 @@ class Answers(InputChecks):
         self, windows: Any, width: int, ask: Callable[[Any, Array], torch.Tensor]
     ) -> Array:
         """Ask about each row, which takes so many numbers at once, about."""
-        with threads_for(1):
+        with one_thread():
             law = self._exact_law()
         n, length, c = windows.shape
         has_gap, parts = self._has_gap(windows), []
@@ -148,7 +148,7 @@ class Answers(InputChecks):
                 draws = draw(at, k, rows, noise)
             out[rows, samples] = draws.cpu().numpy()
 
-        noises = _parted(generator, len(parts))
+        noises = parted(generator, len(parts))
         both = zip(parts, noises, strict=True)
         self._run([partial(put, *part, noise) for part, noise in both])
         return out
@@ -184,7 +184,7 @@ class Answers(InputChecks):
         frame = getattr(self.law_, "frame", None)
         if frame is None:
             return
-        with threads_for(1):
+        with one_thread():
             lags, given, has_left, is_beyond = self._outside(windows, future)
         # Some values of any other sample lie beyond the range of the first.
         if is_beyond.mean() <= RARE:
@@ -232,15 +232,6 @@ class Answers(InputChecks):
 
     def _generator(self, random_state: Any) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(seed_from(random_state))
-
-
-def _parted(generator: torch.Generator, n: int) -> list[torch.Generator]:
-    """Return a generator for each of n parts: itself where there is one."""
-    if n == 1:
-        return [generator]
-    device = generator.device
-    seeds = torch.randint(2**62, (n,), generator=generator, device=device)
-    return [torch.Generator(device).manual_seed(seed) for seed in seeds.tolist()]
 
 
 def _distribution(law: Any, windows: torch.Tensor, with_gaps: bool) -> Any:

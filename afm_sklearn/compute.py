@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from sklearn import config_context, get_config
 from threadpoolctl import ThreadpoolController  # scikit-learn requires it
 
 T = TypeVar("T")
+Run = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 
 SMALL_PART = 1 << 19  # numbers that are looked at together where more gains nothing
-LARGE_PRODUCT = 1_000_000_000  # multiplications together that are worth sharing
 NUMBER = 8  # bytes
 
 
@@ -65,6 +65,7 @@ class _Threads:
         self.lock = threading.Lock()
         self.n_inside, self.before = 0, 1
         self.n_with_blas, self.limits = 0, None
+        self.here = threading.local()  # how often the thread itself is inside
 
     def enter(self, blas: bool) -> None:
         with self.lock:
@@ -72,6 +73,7 @@ class _Threads:
             seen = torch.get_num_threads()
             self.before = self.before if self.n_inside else seen
             self.n_inside += 1
+            self.here.depth = getattr(self.here, "depth", 0) + 1
             if blas and not self.n_with_blas:  # BLAS has one setting for all threads
                 controller = ThreadpoolController()
                 self.limits = controller.limit(limits=1, user_api="blas")
@@ -81,28 +83,28 @@ class _Threads:
     def leave(self, blas: bool) -> None:
         with self.lock:
             self.n_inside -= 1
+            self.here.depth -= 1
             self.n_with_blas -= blas
             if blas and not self.n_with_blas and self.limits is not None:
                 self.limits.restore_original_limits()
                 self.limits = None
-            torch.set_num_threads(self.before)  # each thread has its own
+            if not self.here.depth:  # each thread has a setting of its own
+                torch.set_num_threads(self.before)
 
 
 _threads = _Threads()
 
 
 @contextmanager
-def threads_for(n_multiplications: int, *, blas: bool = False) -> Iterator[None]:
-    """Run small products on one thread; the setting is restored at the end.
+def one_thread(*, blas: bool = False) -> Iterator[None]:
+    """Compute each operation on one thread; the setting is restored at the end.
 
-    Threads meet at a barrier after every operation. Where an operation takes less than
+    Threads that share an operation meet at a barrier after it. Where it takes less than
     some milliseconds they gain little, and where another process holds a core they
     wait for it: two gained 5 % of a fit alone, and made it 6 times slower beside two
-    busy processes on two cores. With `blas`, numpy's products are meant, too.
+    busy processes on two cores. With `blas`, numpy's products are meant, too. What is
+    worth several threads is cut into tasks; see `workers`.
     """
-    if n_multiplications >= LARGE_PRODUCT:
-        yield
-        return
     _threads.enter(blas)
     try:
         yield
@@ -110,45 +112,74 @@ def threads_for(n_multiplications: int, *, blas: bool = False) -> Iterator[None]
         _threads.leave(blas)
 
 
-def run_together(
-    tasks: Sequence[Callable[[], T]], at_most: int | None = None
-) -> list[T]:
-    """Run tasks on as many threads as torch has, each on one alone.
+def in_turn(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Run tasks one after another; see `workers`."""
+    return [task() for task in tasks]
+
+
+@contextmanager
+def workers(n_threads: int) -> Iterator[Run]:
+    """Threads to run tasks on, each on one alone.
 
     Threads that share the products of one task meet after each of them, and wait there
     for those whose core is busy. Tasks do not meet.
 
     Parameters
     ----------
-    tasks : sequence of callable
-    at_most : int, optional
-        Threads.
+    n_threads : int
 
-    Returns
-    -------
-    list
-        What they return.
+    Yields
+    ------
+    callable
+        Runs a sequence of tasks, and returns the list of what they return.
+
+    Examples
+    --------
+    >>> with workers(2) as run:
+    ...     run([lambda k=k: k + 1 for k in range(3)])
+    [1, 2, 3]
+    """
+    config = get_config()
+
+    def run_one(task: Callable[[], T]) -> T:
+        with config_context(**config):  # threads have settings of their own
+            return task()
+
+    with one_thread():
+        if n_threads <= 1:
+            yield in_turn
+            return
+        pool = ThreadPoolExecutor(n_threads, "afm_sklearn", torch.set_num_threads, (1,))
+        try:
+            yield lambda tasks: [
+                done.result() for done in [pool.submit(run_one, t) for t in tasks]
+            ]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_together(
+    tasks: Sequence[Callable[[], T]], at_most: int | None = None
+) -> list[T]:
+    """Run tasks on as many threads as torch has, or at most so many; see `workers`.
 
     Examples
     --------
     >>> run_together([lambda k=k: k + 1 for k in range(3)])
     [1, 2, 3]
     """
-    n_threads = min(len(tasks), at_most or torch.get_num_threads())
-    config = get_config()
+    n_threads = torch.get_num_threads() if at_most is None else at_most
+    with workers(min(len(tasks), n_threads)) as run:
+        return run(tasks)
 
-    def run(task: Callable[[], T]) -> T:
-        with config_context(**config):  # threads have settings of their own
-            return task()
 
-    with threads_for(1):
-        if n_threads <= 1:
-            return [task() for task in tasks]
-        pool = ThreadPoolExecutor(n_threads, "afm_sklearn", torch.set_num_threads, (1,))
-        try:
-            return [done.result() for done in [pool.submit(run, t) for t in tasks]]
-        finally:
-            pool.shutdown(cancel_futures=True)
+def parted(generator: torch.Generator, n: int) -> list[torch.Generator]:
+    """Return a generator for each of n parts: itself where there is one."""
+    if n == 1:
+        return [generator]
+    device = generator.device
+    seeds = torch.randint(2**62, (n,), generator=generator, device=device)
+    return [torch.Generator(device).manual_seed(seed) for seed in seeds.tolist()]
 
 
 def infer_device(device: str) -> torch.device:

@@ -72,11 +72,29 @@ class WindowStore:
         """Tell which windows hold no gap: (n,)."""
         return ~self._has_gap.cpu().numpy()
 
-    def filled(self, index: Tensor, gaps: Gaps) -> tuple[Tensor, Tensor | None]:
-        """Gather windows and fill them; see `Gaps.fill`."""
-        windows = self[index]
+    def filled(
+        self, index: Tensor, gaps: Gaps, n_steps: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Gather windows, or their newest steps, and fill them; see `Gaps.fill`."""
+        seen = self if n_steps is None else self.newest(n_steps)
+        windows = seen[index]
         # To look through many windows takes as long as to gather them.
-        return gaps.fill(windows) if self._has_gap[index].any() else (windows, None)
+        rows = self._has_gap[index].nonzero()[:, 0]
+        if not len(rows):
+            return windows, None
+        if n_steps is None:
+            return gaps.fill(windows)
+        # What lies before the newest steps tells what is expected in these.
+        missing = torch.isnan(windows)
+        if not bool(missing.any()):
+            return windows, None
+        whole = gaps.fill(self[index[rows]])[0]
+        return windows.index_copy(0, rows, whole[:, -n_steps:]), missing.to(windows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of windows, steps and channels: (n, L, c)."""
+        return len(self), self.length, self.steps.shape[1]
 
     @cached_property
     def _has_gap(self) -> Tensor:

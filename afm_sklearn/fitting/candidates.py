@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.special import ndtri
 from ..law.correlation import correlation_root, shrunk_correlation
 from ..law.drift import Drift
 from ..law.errors import Errors, GaussianErrors
+from ..law.frame import Frame
 from ..law.linear import LinearLaw
 from ..law.resampling import AnalogErrors, BinnedErrors, EmpiricalErrors
 from ..law.residual import ResidualLaw
@@ -84,34 +86,46 @@ class Candidates:
         """Blocks of rows that fits left out."""
         return self.stage.means["stack"].blocks
 
-    def without(
-        self, block: int | None, only: Collection[str] | None = None
-    ) -> dict[str, ResidualLaw | StepLaw]:
-        """Return the candidates, by fits to the rows outside of a block, or to all.
+    @property
+    def names(self) -> list[str]:
+        """Names of all of them."""
+        named = [
+            f"{name}, {kind}"
+            for name in self.stage.means
+            for kind in self._kinds.get(name, ())
+        ]
+        return named if self.counts is None else [*named, LOG_RATE]
 
-        All, or only those named.
-        """
-        kinds = KINDS if self.counts is None else COUNT_KINDS
-        sample = self.sample
-        if block is not None:
-            sample = sample.outside(self.blocks[block])
-        frame = self.data.frame().to(self.data.device)
+    def without(
+        self, block: int | None, names: Collection[str]
+    ) -> dict[str, ResidualLaw | StepLaw]:
+        """Return candidates, by fits to the rows outside of a block, or to all."""
+        out = None if block is None else self.blocks[block]
         laws: dict[str, ResidualLaw | StepLaw] = {}
         for name, mean in self.stage.means.items():
-            wanted = {f"{name}, {kind}": kind for kind in kinds.get(name, ())}
-            wanted = {n: k for n, k in wanted.items() if only is None or n in only}
+            wanted = {f"{name}, {kind}": kind for kind in self._kinds.get(name, ())}
+            wanted = {title: kind for title, kind in wanted.items() if title in names}
             if not wanted:
                 continue
+            sample = self.sample.outside(out, name)
             linear, drift = self._mean(mean, block)
             for title, kind in wanted.items():
                 errors = learn(
                     kind, sample, sample.forecasts[name], self.counts is not None
                 )
-                law = ResidualLaw(frame, self.data.gaps, linear, errors, drift)
+                law = ResidualLaw(self._frame, self.data.gaps, linear, errors, drift)
                 laws[title] = law.to(self.data.device).requires_grad_(False).eval()
-        if self.counts is not None and (only is None or LOG_RATE in only):
+        if self.counts is not None and LOG_RATE in names:
             laws[LOG_RATE] = without_block(*self.counts, block)
         return laws
+
+    @cached_property
+    def _frame(self) -> Frame:
+        return self.data.frame().to(self.data.device)  # looks through all rows
+
+    @property
+    def _kinds(self) -> dict[str, tuple[str, ...]]:
+        return KINDS if self.counts is None else COUNT_KINDS
 
     def _mean(
         self, mean: LinearForecast, block: int | None

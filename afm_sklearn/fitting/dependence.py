@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..compute import row_parts
+from ..compute import parted, row_parts
 from ..law.channels import ChannelLaws
 from ..law.correlation import correlation_root, shrunk_correlation
 from ..law.dependence import middle_score
@@ -55,24 +57,29 @@ class FlowLoss(Trainable):
         code = self.flow.encoder(x, missing)
         return self.flow.loss(code, self.root, low, high, generator)
 
+    def weight(self, *columns: Tensor) -> int:
+        """Return how many targets were observed."""
+        return int((~torch.isnan(columns[0])).sum())
 
-@torch.no_grad()
+
 def normal_scores(
     data: TrainingData, pool: ChannelLaws, forecast: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both ends of the interval of normal scores of the rows, NaN where missing."""
     low = data.empty(len(rows), data.n_outputs)
     high = torch.empty_like(low) if data.is_counts else low
-    done = 0
-    for part in rows.split(data.store.n_together):
-        x, missing = data.filled(part)
-        y = data.target[part]
-        law = pool(forecast[part], pool.encode(x, missing))
+
+    @torch.no_grad()
+    def put(at: slice) -> None:
+        x, missing = data.filled(rows[at])
+        y = data.target[rows[at]]
+        law = pool(forecast[rows[at]], pool.encode(x, missing))
         seen = torch.isfinite(y)
         ends = law.normal_scores(torch.where(seen, y, 0.0))
         for kept, end in zip((low, high), ends, strict=True):
-            kept[done : done + len(part)] = torch.where(seen, end, torch.nan)
-        done += len(part)
+            kept[at] = torch.where(seen, end, torch.nan)
+
+    data.run([partial(put, part) for part in data.parts(len(rows))])
     return low, high
 
 
@@ -152,23 +159,24 @@ def _some(data: TrainingData, n: int) -> Array:
     return some[np.linspace(0, len(some) - 1, n).astype(int)]
 
 
-@torch.no_grad()
 def held_scores(data: TrainingData, law: StepLaw) -> Array:
     """CRPS plus energy score of held rows, each relative to its dimension."""
     s, d = data.settings, data.n_outputs
     generator = torch.Generator(data.device).manual_seed(s.seed)
-    out = []
-    rows = data.index(data.held[:MAX_SCORED_ROWS])
-    for part in rows.split(data.store.n_together):
-        windows = data.store[part].double()
-        windows = windows * law.frame.x_scale + law.frame.x_mean
-        draws = (
-            law.start(windows).predict().rsample(N_SCORED_DRAWS, generator=generator)
-        )
-        draws = ((draws - law.frame.y_mean) / law.frame.y_scale).cpu().numpy()
-        given = data.target[part].double().cpu().numpy()
+    rows, frame = data.held[:MAX_SCORED_ROWS], law.frame
+    parts = data.parts(len(rows))
+
+    @torch.no_grad()
+    def score(part: slice, noise: torch.Generator) -> Array:
+        some = data.index(rows[part])
+        windows = data.store[some].double() * frame.x_scale + frame.x_mean
+        draws = law.start(windows).predict().rsample(N_SCORED_DRAWS, generator=noise)
+        draws = ((draws - frame.y_mean) / frame.y_scale).cpu().numpy()
+        given = data.target[some].double().cpu().numpy()
         # A missing entry must not count: the mean draw costs both laws alike.
         target = np.where(np.isfinite(given), given, draws.mean(1))
-        out.append(crps(target, draws).mean(1))
-        out[-1] += energy_score(target, draws) / np.sqrt(d)
-    return np.concatenate(out)
+        apart: Array = energy_score(target, draws) / np.sqrt(d)
+        return crps(target, draws).mean(1) + apart
+
+    both = zip(parts, parted(generator, len(parts)), strict=True)
+    return np.concatenate(data.run([partial(score, *each) for each in both]))

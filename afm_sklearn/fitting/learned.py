@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,15 @@ class ChannelLoss(Trainable):
         log_density = law.log_density(torch.where(observed, y, 0.0))
         log_density = torch.where(observed, log_density, 0.0)
         return -log_density.sum() / observed.sum().clamp(min=1)
+
+    def weight(self, *columns: Tensor) -> int:
+        """Return how many targets were observed."""
+        return int(torch.isfinite(columns[0]).sum())
+
+    @property
+    def reach(self) -> int:
+        """Newest steps that the network looks at."""
+        return self.network.reach
 
 
 def fit_learned(
@@ -174,7 +184,6 @@ def _network(
     return network
 
 
-@torch.no_grad()
 def _log_densities(
     data: TrainingData, stage: LinearStage, pool: ChannelLaws
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -187,17 +196,21 @@ def _log_densities(
     alone = [
         pool.with_weights(data.tensor(_log(np.eye(n_laws)[k]))) for k in range(n_laws)
     ]
-    done = 0
-    for rows in data.index(held).split(data.store.n_together):
+    every = data.index(held)
+
+    @torch.no_grad()
+    def put(part: slice) -> None:
+        rows = every[part]
         x, missing = data.filled(rows)
         forecast, y = stage.forecast[rows], data.target[rows]
         seen = torch.isfinite(y)
         y = torch.where(seen, y, 0.0)
         codes = pool.encode(x, missing)
         logs = [law(forecast, codes).log_density(y) for law in alone]
-        part = slice(done, done := done + len(rows))
         out[part] = torch.stack(logs, -1).cpu().numpy()
         observed[part] = seen.cpu().numpy()
+
+    data.run([partial(put, part) for part in data.parts(len(held))])
     return out, observed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -78,7 +79,8 @@ def fit_linear(data: TrainingData) -> LinearStage:
         walk, judge = _walk(data), None
         if data.settings.base == "auto" and walk is not None and len(blocks) > 1:
             judge = RolledError(data, features, blocks)
-        means = fit_means(features, data.target, data.regular, blocks, walk, judge)
+        given = features, data.target, data.regular, blocks, walk, judge
+        means = fit_means(*given, data.run)
         fit = means["stack"]
     forecast = _out_of_block(data, features, fit)
     fit.put_into(law)
@@ -136,9 +138,13 @@ def _out_of_block(
     data: TrainingData, features: LagFeatures, fit: LinearForecast
 ) -> Tensor:
     forecast = data.empty(*data.target.shape)
-    for block, without in zip(fit.blocks, fit.others, strict=True):
+
+    def put(block: slice, without: LinearMap) -> None:
         for inputs in features.chunks(block):
             forecast[data.index(inputs.rows)] = data.tensor(without(inputs))
+
+    both = zip(fit.blocks, fit.others, strict=True)
+    data.run([partial(put, *each) for each in both])
     return forecast
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..compute import Run, in_turn
 from ..data.scaled import ScaledRows
 from .features import Inputs, LagFeatures
 from .forecast import LinearMap
@@ -23,6 +25,7 @@ def fit_own(
     y: ScaledRows | Tensor,
     usable: NDArray[np.bool_],
     blocks: list[slice],
+    run: Run = in_turn,
 ) -> list[LinearMap]:
     """Regress each channel on its own past, as far as it is seen, and the stimulus.
 
@@ -31,7 +34,7 @@ def fit_own(
 
     Parameters
     ----------
-    features, y, usable, blocks
+    features, y, usable, blocks, run
         As for `fit_means`; nothing is missing in y.
 
     Returns
@@ -39,13 +42,13 @@ def fit_own(
     list of LinearMap
         Without each block, then of all rows; of all alone where there is one block.
     """
-    held = [_moments(features, y, usable, block) for block in blocks]
+    held = run([partial(_moments, features, y, usable, block) for block in blocks])
     total = sum(held[1:], held[0])
     left_out = held if len(held) > 1 else []
     trains = [total - out for out in left_out] + [total]
     origins = [(m.x / max(m.n, 1.0), m.y / max(m.n, 1.0)) for m in trains]
     trains = [m.about(*at) for m, at in zip(trains, origins, strict=True)]
-    solved = [_solutions(train) for train in trains]
+    solved = run([partial(_solutions, train) for train in trains])
     errors = np.zeros((len(PENALTIES), y.shape[1]))
     for out, at, weights in zip(left_out, origins, solved, strict=False):
         errors += np.sqrt(np.maximum(_errors(out.about(*at), weights), 0.0))

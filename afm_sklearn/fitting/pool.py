@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..law.pool import PoolLaw
 from ..law.step import StepLaw
 from .candidates import Candidates, without_block
-from .cases import by_lead, cases_among, draws_of, scores_of
+from .cases import Cases, by_lead, cases_among, draws_of, scores_of
 from .linear import LinearStage
 from .weights import (
     Score,
@@ -53,21 +54,19 @@ def fit_pool(
     if len(blocks) < 2 or len(candidates.sample.rows) < MIN_SAMPLE:
         return None
     parts: list[dict[str, Score]] = []
-    names: list[str] | None = None
+    names, is_open = candidates.names, True
     left: list[dict[str, Any]] = []
     for k, block in enumerate(blocks):
         cases = cases_among(data, np.arange(block.start, block.stop))
         if not len(cases.rows):
             continue
-        laws = candidates.without(k, names)
-        # The same noise for all: laws are compared draw by draw.
-        draws = [draws_of(data, law, cases, k) for law in laws.values()]
-        parts.append(scores_of(data, cases, draws))
-        if names is None and len(parts) >= max(2, len(blocks) // 2):
-            names, parts, left = _still_racing(list(laws), parts)
+        parts.append(_scores(candidates, names, k, cases))
+        if is_open and len(parts) >= max(2, len(blocks) // 2):
+            names, parts, left = _still_racing(names, parts)
+            is_open = False
     if not parts:
         return None
-    names, scores = names or list(laws), _joined(parts)
+    scores = _joined(parts)
     if scores["crps"].to_y.shape[1] < MIN_CASES:
         return None
     uses = by_lead(scores)
@@ -78,6 +77,23 @@ def fit_pool(
     records = _records(names, weights, scores, len(parts))
     kept = [names[i] for i in few]
     return candidates.without(None, kept), weights[:, few], records + left
+
+
+def _scores(
+    candidates: Candidates, names: list[str], block: int, cases: Cases
+) -> dict[str, Score]:
+    """Score candidates on the block, fitted without it."""
+    # The same noise for all: laws are compared draw by draw.
+    tasks = [partial(_draws, candidates, name, block, cases) for name in names]
+    return scores_of(candidates.data, cases, candidates.data.run(tasks))
+
+
+def _draws(
+    candidates: Candidates, name: str, block: int, cases: Cases
+) -> tuple[Array, Array]:
+    """Draws of a candidate fitted without the block, which is not kept: it is large."""
+    law = candidates.without(block, [name])[name]
+    return draws_of(candidates.data, law, cases, block)
 
 
 def _still_racing(
@@ -157,7 +173,7 @@ def add_network(
     judged: dict[str, Any] = {"pool": pooled(candidates.without(last, laws), weights)}
     judged |= {n: without_block(law, own, last) for n, law in newcomers.items()}
     seed = data.settings.seed
-    draws = [draws_of(data, law, cases, seed) for law in judged.values()]
+    draws = data.run([partial(draws_of, data, n, cases, seed) for n in judged.values()])
     scores = scores_of(data, cases, draws)
     shares, chosen = np.zeros((2, len(judged))), []
     for share, key, each in zip(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,12 +25,12 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
-from ..compute import row_parts
+from ..compute import Run, in_turn, row_parts
 from ..data.scaled import ScaledRows
 from .features import LagFeatures
 from .forecast import LinearForecast, LinearMap
 from .left_out import Fit, Rotation, total_errors
-from .moments import Beside, moments_beside, moments_of
+from .moments import Beside, Moments, moments_beside, moments_of
 from .own import fit_own
 
 Array = NDArray[np.float64]
@@ -39,6 +40,7 @@ COARSE_PENALTIES = PENALTIES[::3]  # where p d is large; they end in infinity to
 MAX_FINE = 100_000
 DECAYS = (1.0, 2.0, 3.0)
 N_IMPUTATIONS = 4
+MAPS_TOGETHER = 2  # of which sums over all blocks are held at a time: they are large
 
 
 Judge = Callable[[LinearForecast], float]
@@ -51,6 +53,7 @@ def fit_means(
     blocks: list[slice],
     walk: Array | None,
     judge: Judge | None = None,
+    run: Run = in_turn,
 ) -> dict[str, LinearForecast]:
     """Fit linear forecasts.
 
@@ -70,6 +73,8 @@ def fit_means(
         where the first features are not the lagged targets.
     judge : callable, optional
         Loss of a forecast that is rolled out.
+    run : callable, optional
+        Runs the tasks of the blocks; see `workers`.
 
     Returns
     -------
@@ -81,10 +86,10 @@ def fit_means(
     parts = row_parts(*y.shape)
     if not any(torch.isnan(y[part]).any() for part in parts):
         # A copy lies where memory is free; what it leaves goes back to the system.
-        return copy.deepcopy(_fit(features, y, usable, blocks, walk, judge))
+        return copy.deepcopy(_fit(features, y, usable, blocks, walk, judge, run))
     gaps = torch.isnan(y[:])
     filled = torch.where(gaps, 0.0, y[:])
-    means = _fit(features, filled, usable, blocks, walk, None)
+    means = _fit(features, filled, usable, blocks, walk, None, run)
     for k in range(N_IMPUTATIONS):
         forecast = means["stack"]
         for inputs in features.chunks(slice(None)):
@@ -92,7 +97,7 @@ def fit_means(
             rows = inputs.rows
             filled[rows] = torch.where(gaps[rows], guess, filled[rows])
         last = judge if k == N_IMPUTATIONS - 1 else None
-        means = _fit(features, filled, usable, blocks, walk, last)
+        means = _fit(features, filled, usable, blocks, walk, last, run)
     return means
 
 
@@ -103,8 +108,11 @@ def _fit(
     blocks: list[slice],
     walk: Array | None,
     judge: Judge | None,
+    run: Run,
 ) -> dict[str, LinearForecast]:
-    held = [moments_of(features, y, usable, block) for block in blocks]
+    held: list[Moments] = run(
+        [partial(moments_of, features, y, usable, block) for block in blocks]
+    )
     total = sum(held[1:], held[0])
     # The last fit leaves nothing out; a single block cannot be left out.
     left_out = [*held, None] if len(held) > 1 else [None]
@@ -113,9 +121,9 @@ def _fit(
         fit.anchor(np.broadcast_to(0.0, total.fy.shape))
     means = {}
     if walk is not None:
-        own = fit_own(features, y, usable, blocks)
+        own = fit_own(features, y, usable, blocks, run)
         means["own"] = _forecast(own, blocks)
-        beside = _beside(features, y, usable, blocks, own)
+        beside = _beside(features, y, usable, blocks, own, run)
         last = _last_value(features, walk)
         for fit, each, (whole, of_block) in zip(fits, own, beside, strict=True):
             fit.anchor(last)
@@ -123,18 +131,18 @@ def _fit(
     p, d = features.n_features, y.shape[1]
     penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
     for decay in DECAYS if features.n_lags > 1 else DECAYS[:1]:
-        rotations = [fit.rotate(decay) for fit in fits]
+        rotations = run([partial(fit.rotate, decay) for fit in fits])
         if decay == DECAYS[0] and judge is not None and walk is not None:
             means["rolled"] = _rolled(fits, rotations, penalties, blocks, judge)
-        judged = zip(fits[:-1], rotations[:-1], strict=True)
-        errors = [fit.errors(rotation, penalties) for fit, rotation in judged]
+        both = list(zip(fits, rotations, strict=True))
+        errors = run([partial(fit.errors, at, penalties) for fit, at in both[:-1]])
         if errors:
             choice = total_errors(errors).argmin(1)
         else:  # too few rows to judge: keep to the anchors
             choice = np.full((len(fits[0].anchors), d), len(penalties) - 1)
-        for fit, rotation in zip(fits, rotations, strict=True):
-            fit.choose(rotation, penalties[choice])
-    weights = _stack_weights(fits)
+        run([partial(fit.choose, at, penalties[choice]) for fit, at in both])
+        del rotations, both  # large, too
+    weights = _stack_weights(fits, run)
     means["stack"] = _forecast([fit.stacked(weights) for fit in fits], blocks)
     return means
 
@@ -145,15 +153,21 @@ def _beside(
     usable: NDArray[np.bool_],
     blocks: list[slice],
     maps: list[LinearMap],
+    run: Run,
 ) -> list[tuple[Beside | None, Beside | None]]:
     """Return what each map sees beside the features, of all rows and of its block."""
     if not any(each.own.any() for each in maps):
         return [(None, None)] * len(maps)
-    weights = [each.own for each in maps]
-    parts = [moments_beside(features, y, usable, block, weights) for block in blocks]
-    totals = [sum(of_map[1:], of_map[0]) for of_map in zip(*parts, strict=True)]
-    held = [part[k] for k, part in enumerate(parts)] if len(blocks) > 1 else []
-    return list(zip(totals, [*held, None], strict=True))
+    found: list[tuple[Beside | None, Beside | None]] = []
+    for first in range(0, len(maps), MAPS_TOGETHER):
+        own = [each.own for each in maps[first : first + MAPS_TOGETHER]]
+        parts = run(
+            [partial(moments_beside, features, y, usable, b, own) for b in blocks]
+        )
+        for k, of_map in enumerate(zip(*parts, strict=True), start=first):
+            left_out = k < len(maps) - 1
+            found.append((sum(of_map[1:], of_map[0]), of_map[k] if left_out else None))
+    return found
 
 
 def _forecast(maps: list[LinearMap], blocks: list[slice]) -> LinearForecast:
@@ -193,17 +207,15 @@ def _last_value(features: LagFeatures, walk: Array) -> Array:
     return coef
 
 
-def _stack_weights(fits: list[Fit]) -> Array:
+def _stack_weights(fits: list[Fit], run: Run) -> Array:
     """Non-negative weights of the models that sum to one, by error on held blocks.
 
     Each block counts relative to the error of its best model.
     """
     n_models = len(fits[0].coefs)
     gram, cross = np.zeros((n_models, n_models)), np.zeros(n_models)
-    for fit in fits:
-        if fit.left_out is None:
-            continue
-        own, against, yy = fit.products()
+    judged = [fit for fit in fits if fit.left_out is not None]
+    for own, against, yy in run([fit.products for fit in judged]):
         best = (yy - 2 * against + own.diagonal()).min()
         if best > 0:
             gram += own / best

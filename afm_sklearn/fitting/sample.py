@@ -39,17 +39,13 @@ class Sample:
     y: Array
     forecasts: dict[str, Array]
 
-    def outside(self, block: slice | None) -> Sample:
-        """Return the rows that are not in a block."""
+    def outside(self, block: slice | None, mean: str) -> Sample:
+        """Return the rows that are not in a block, with the forecasts of one mean."""
         if block is None:
             return self
         keep = (self.rows < block.start) | (self.rows >= block.stop)
-        return Sample(
-            self.rows[keep],
-            self.targets[keep],
-            self.y[keep],
-            {name: values[keep] for name, values in self.forecasts.items()},
-        )
+        forecasts = {mean: self.forecasts[mean][keep]}
+        return Sample(self.rows[keep], self.targets[keep], self.y[keep], forecasts)
 
 
 def take_sample(

@@ -46,23 +46,27 @@ class Settings:
     lag_offset: Array
     seed: int
     torch_device: torch.device
+    n_threads: int
 
     @classmethod
     def of(cls, forecaster: Any, seed: int) -> Self:
         """Return those of an `AFMForecaster` that has looked at its data."""
+        device = infer_device(forecaster.device)
         return cls(
             **{name: getattr(forecaster, name) for name in cls.names()},
             is_autoregressive=forecaster.autoregressive_,
             lag_scale=forecaster.lag_scale_,
             lag_offset=forecaster.lag_offset_,
             seed=seed,
-            torch_device=infer_device(forecaster.device),
+            torch_device=device,
+            n_threads=torch.get_num_threads() if device.type == "cpu" else 1,
         )
 
     @classmethod
     def names(cls) -> list[str]:
         """Names that are constructor arguments."""
-        own = {"is_autoregressive", "lag_scale", "lag_offset", "seed", "torch_device"}
+        found = "is_autoregressive", "lag_scale", "lag_offset"
+        own = {*found, "seed", "torch_device", "n_threads"}
         return [f.name for f in fields(cls) if f.name not in own]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from ..compute import threads_for
+from ..compute import one_thread
 from ..data.windows import Windows
 from ..law.channels import ChannelLaws
 from ..law.pool import PoolLaw, joined
@@ -61,9 +61,7 @@ def fit_law(
     -------
     Fitted
     """
-    batch = 256 if settings.batch_size == "auto" else settings.batch_size
-    work = batch * windows.shape[1] * windows.shape[2] * settings.hidden_dim
-    with threads_for(work, blas=True), torch.inference_mode(False), torch.enable_grad():
+    with one_thread(blas=True), torch.inference_mode(False), torch.enable_grad():
         data = TrainingData(windows, y, settings, watch)
         fitted = _fit(data, _networks_of(previous))
         learn_margins(data, fitted.law)

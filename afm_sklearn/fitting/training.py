@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..compute import Run, parted, workers
 from ..data.scaled import ScaledRows
 from ..data.store import WindowStore
 from ..law.gaps import Gaps
@@ -41,18 +43,14 @@ class Trainable(nn.Module):
         """Return the mean loss of filled windows, flags of gaps and columns."""
         raise NotImplementedError
 
+    def weight(self, *columns: Tensor) -> int:
+        """Return how many losses that is the mean of."""
+        return len(columns[0])
 
-@dataclass(frozen=True)
-class Batch:
-    """Filled windows, flags of their gaps, columns beside them, and a seed."""
-
-    x: Tensor
-    missing: Tensor | None
-    columns: list[Tensor]
-    generator: torch.Generator
-
-    def __len__(self) -> int:
-        return len(self.x)
+    @property
+    def reach(self) -> int | None:
+        """Newest steps of a window that are looked at, if not all."""
+        return None
 
 
 # Of records so far, the averaged model, whether patience is left: is it enough?
@@ -60,7 +58,10 @@ OnEpoch = Callable[[Records, Trainable, bool], bool]
 
 
 class Rows(torch.utils.data.Dataset):
-    """Windows, and columns (n, ...) beside them, that already lie on the device."""
+    """Windows, and columns (n, ...) beside them, that already lie on the device.
+
+    Of the windows the newest steps, as many as `reach` says, or all.
+    """
 
     def __init__(
         self,
@@ -68,18 +69,38 @@ class Rows(torch.utils.data.Dataset):
         gaps: Gaps,
         index: Tensor,
         columns: Sequence[ScaledRows | Tensor],
+        reach: int | None = None,
     ):
-        self.store, self.gaps = store, gaps
+        self.store, self.gaps, self.reach = store, gaps, reach
         self.index, self.columns = index, columns
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, order: Tensor, generator: torch.Generator) -> Batch:
-        """Gather the rows at the given positions, which lie on the CPU."""
-        rows = self.index[order.to(self.index.device)]
-        x, missing = self.store.filled(rows, self.gaps)
-        return Batch(x, missing, [column[rows] for column in self.columns], generator)
+
+@dataclass(frozen=True)
+class Batch:
+    """Some of the rows, by their positions, and a source of noise for them."""
+
+    rows: Rows
+    order: Tensor
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def gathered(self) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """Return filled windows, flags of their gaps, and columns beside them."""
+        rows = self.rows
+        index = rows.index[self.order.to(rows.index.device)]
+        x, missing = rows.store.filled(index, rows.gaps, rows.reach)
+        return x, missing, [column[index] for column in rows.columns]
+
+    def parts(self, n: int) -> list[Batch]:
+        """Cut it into n parts, each with noise of its own."""
+        orders = self.order.chunk(n)
+        noises = parted(self.generator, len(orders))
+        return [Batch(self.rows, *each) for each in zip(orders, noises, strict=True)]
 
 
 class Batches:
@@ -101,7 +122,8 @@ class Batches:
         if self.shuffle:
             order = torch.randperm(n, generator=self.order)
         for rows in order.split(self.batch_size):
-            yield self.dataset.take(rows, noise), order[:0]  # no target: see Objective
+            # No target: see Objective.
+            yield Batch(self.dataset, rows, noise), order[:0]
 
     def _noise(self) -> torch.Generator:
         device = self.dataset.index.device
@@ -109,28 +131,84 @@ class Batches:
 
 
 class Objective(nn.Module):
-    """The loss of a model in training, that of its average in validation."""
+    """The loss of a model in training, that of its average in validation.
 
-    def __init__(self, model: Trainable, window_noise: float):
+    Parameters
+    ----------
+    model : Trainable
+    window_noise : float
+        Standard deviation of what is added to windows in training.
+    n_parts : int
+        Parts of a batch, each a task of its own.
+    run : callable
+        Runs tasks; see `workers`.
+    """
+
+    def __init__(self, model: Trainable, window_noise: float, n_parts: int, run: Run):
         super().__init__()
         self.model, self.window_noise = model, window_noise
+        self.n_parts, self.run = n_parts, run
         self.average = copy.deepcopy(model).requires_grad_(False)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the loss of the model, with noise on the windows."""
-        x = batch.x
-        if self.window_noise:
-            noise = torch.empty_like(x).normal_(generator=batch.generator)
-            x = x + self.window_noise * noise
-        return _loss(self.model, batch, x)
+    def backward(self, batch: Batch) -> Tensor:
+        """Return the loss of the model, with noise on the windows; set gradients."""
+        if self.n_parts == 1:
+            loss, _ = self._loss(self.model, batch, self.window_noise)
+            loss.backward()
+            return loss
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+
+        def of_part(part: Batch) -> tuple[Tensor, int, tuple[Tensor | None, ...]]:
+            loss, columns = self._loss(self.model, part, self.window_noise)
+            slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+            return loss.detach(), self.model.weight(*columns), slopes
+
+        parts = batch.parts(self.n_parts)
+        done = self.run([partial(of_part, part) for part in parts])
+        losses, counts, slopes = zip(*done, strict=True)
+        for weight, of_parts in zip(weights, zip(*slopes, strict=True), strict=True):
+            if of_parts[0] is not None:
+                weight.grad = _mean(of_parts, counts)
+        return _mean(losses, counts)
 
     def validate(self, batch: Batch) -> Tensor:
-        """Return the loss of the average."""
-        return _loss(self.average, batch, batch.x)
+        """Return the loss of the average, without gradients."""
+
+        @torch.no_grad()  # which each thread has to be told
+        def of_part(part: Batch) -> tuple[Tensor, int]:
+            loss, columns = self._loss(self.average, part, 0.0)
+            return loss, self.average.weight(*columns)
+
+        if self.n_parts == 1:
+            with torch.no_grad():
+                return self._loss(self.average, batch, 0.0)[0]
+        parts = batch.parts(self.n_parts)
+        losses, counts = zip(
+            *self.run([partial(of_part, part) for part in parts]), strict=True
+        )
+        return _mean(losses, counts)
+
+    def _loss(
+        self, model: Trainable, batch: Batch, window_noise: float
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the mean loss of a batch, and the columns beside its windows."""
+        x, missing, columns = batch.gathered()
+        if window_noise:
+            noise = torch.empty_like(x).normal_(generator=batch.generator)
+            x = x + window_noise * noise
+        loss = model.loss(x, missing, *columns, generator=batch.generator)
+        return loss, columns
 
 
-def _loss(model: Trainable, batch: Batch, x: Tensor) -> Tensor:
-    return model.loss(x, batch.missing, *batch.columns, generator=batch.generator)
+def _mean(parts: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    """Return the mean of means."""
+    if len(parts) == 1:
+        return parts[0]
+    n = max(1, sum(counts))
+    total = parts[0] * (counts[0] / n)
+    for part, count in zip(parts[1:], counts[1:], strict=True):
+        total.add_(part, alpha=count / n)
+    return total
 
 
 class LossNet(NeuralNet):
@@ -138,11 +216,9 @@ class LossNet(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the loss of a batch, which lies on the device, and gradients."""
-        loss = self.module_(batch[0])
-        loss.backward()
+        loss = self.module_.backward(batch[0])
         return {"loss": loss, "y_pred": loss}
 
-    @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the loss of the average."""
         loss = self.module_.validate(batch[0])
@@ -229,6 +305,8 @@ class Schedule:
     window_noise: float
     patience: int
     seed: int
+    n_parts: int = 1  # of a batch, that threads share
+    n_threads: int = 1
 
 
 def train(
@@ -242,13 +320,27 @@ def train(
     """Train `model` in place; return one record an epoch, none if it diverged.
 
     AdamW with gradient clipping, warm-up and cosine decay; a moving average of the
-    weights is validated and kept. `on_epoch` may end it.
+    weights is validated and kept. `on_epoch` may end it. However many threads share
+    the parts of a batch, the result is the same.
     """
+    with workers(min(schedule.n_parts, schedule.n_threads)) as run:
+        objective = Objective(model, schedule.window_noise, schedule.n_parts, run)
+        return _train(objective, training, validation, schedule, device, on_epoch)
+
+
+def _train(
+    objective: Objective,
+    training: Rows,
+    validation: Rows | None,
+    schedule: Schedule,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> Records:
     judged = training if validation is None else validation
     keeper = KeepBest(schedule.patience, judged, on_epoch)
     n_total = schedule.max_epochs * -(-len(training) // schedule.batch_size)
     net = LossNet(
-        Objective(model, schedule.window_noise),
+        objective,
         criterion=nn.Identity,
         optimizer=AdamW,
         optimizer__weight_decay=schedule.weight_decay,
@@ -288,7 +380,7 @@ def train(
     with contextlib.suppress(Enough):
         net.fit_loop(training, None)
     net.notify("on_train_end", X=training, y=None)
-    model.load_state_dict(keeper.state_ or _averaged(net))
+    objective.model.load_state_dict(keeper.state_ or _averaged(net))
     converged = keeper.records_[-1]["train_loss"] < keeper.start_ + DIVERGED
     return keeper.records_ if converged else []
 

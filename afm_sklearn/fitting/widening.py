@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +14,6 @@ from ..law.widening import DISTANCES, Widening
 from .data import TrainingData
 
 N_PAIRS = 4000
-PAIRS_TOGETHER = 256
 MIN_PAIRS = 50  # that tell how far it moves
 MIN_NOISE, SMALL = 1e-6, 0.1  # of a variance of 1, and of that of all channels
 EDGES = (0.025, 0.1, 0.225, 0.4, 0.75)  # between the distances
@@ -42,12 +43,13 @@ def learn_widening(data: TrainingData, law: StepLaw) -> Widening:
     if c == n_lagged or len(rows) < MIN_PAIRS:
         return widening
     rng = np.random.default_rng(data.settings.seed)
-    first, second = (
-        data.index(rng.choice(rows, N_PAIRS)).split(PAIRS_TOGETHER) for _ in range(2)
+    first, second = (data.index(rng.choice(rows, N_PAIRS)) for _ in range(2))
+    parts = data.run(
+        [
+            partial(_swap, data, law, first[part], second[part], n_lagged)
+            for part in data.parts(N_PAIRS)
+        ]
     )
-    parts = [
-        _swap(data, law, i, j, n_lagged) for i, j in zip(first, second, strict=True)
-    ]
     moved, noise, apart = (
         torch.cat(values).double().cpu() for values in zip(*parts, strict=True)
     )
@@ -61,6 +63,7 @@ def learn_widening(data: TrainingData, law: StepLaw) -> Widening:
     return widening
 
 
+@torch.no_grad()
 def _swap(
     data: TrainingData, law: StepLaw, i: Tensor, j: Tensor, n_lagged: int
 ) -> tuple[Tensor, Tensor, Tensor]:

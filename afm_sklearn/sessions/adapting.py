@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ..compute import threads_for
+from ..compute import one_thread
 from ..data.blocks import time_folds
 from ..data.windows import Windows
 from ..fitting.cases import by_lead, cases_among, draws_of, scores_of
@@ -143,7 +143,7 @@ def _known_laws(forecaster: Any, alone: Any) -> dict[str, Any]:
 
 def _read_in(data: TrainingData, core: Any) -> Any:
     """Return the law of a session that is read into a core."""
-    with threads_for(1, blas=True), torch.inference_mode(False), torch.enable_grad():
+    with one_thread(blas=True), torch.inference_mode(False), torch.enable_grad():
         return fit_to_core(data, core.to(data.device)).law()
 
 

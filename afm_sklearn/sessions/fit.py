@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ..compute import threads_for
+from ..compute import one_thread
 from ..data.windows import Windows
 from ..fitting import Settings
 from ..fitting.core import train_core
@@ -64,7 +64,7 @@ def fit_sessions(
     datas = [data for data in datas if can_share(data)]
     if len(datas) < 2:
         return forecasters, None
-    with threads_for(1, blas=True), torch.inference_mode(False), torch.enable_grad():
+    with one_thread(blas=True), torch.inference_mode(False), torch.enable_grad():
         return forecasters, train_core(datas).cpu()
 
 

@@ -59,6 +59,7 @@ class StepEmbedding(nn.Module):
 
     def of_drawn(self, steps: Tensor) -> Tensor:
         """Return what the newest steps (n, h, n_lagged) add, where they were zero."""
+        steps = steps[:, -self.n_steps :]
         if self.joint:
             flat = steps.flatten(1)
             return functional.linear(flat, self.lagged.weight[:, -flat.shape[1] :])
@@ -77,7 +78,7 @@ class _Convolution(nn.Module):
     map of each triple.
     """
 
-    def __init__(self, length: int, hidden_dim: int, n_layers: int):
+    def __init__(self, hidden_dim: int, n_layers: int):
         super().__init__()
         self.reach = 3**n_layers
         self.layers = nn.ModuleList(
@@ -85,7 +86,6 @@ class _Convolution(nn.Module):
         )
 
     def forward(self, h: Tensor) -> Tensor:
-        h = h[:, -self.reach :]
         h = functional.pad(h, (0, 0, self.reach - h.shape[1], 0))
         for layer in self.layers:
             triples = h.unflatten(1, (-1, 3))
@@ -154,7 +154,7 @@ def _body(name: str, length: int, hidden_dim: int, n_layers: int) -> nn.Module:
     if name == "mlp":
         return _Perceptron(hidden_dim, n_layers)
     if name == "conv":
-        return _Convolution(length, hidden_dim, n_layers)
+        return _Convolution(hidden_dim, n_layers)
     if name == "gru":
         return _Recurrent(nn.GRU, hidden_dim, n_layers)
     if name == "lstm":
@@ -196,6 +196,8 @@ class HistoryEncoder(nn.Module):
         self.embeddings, self.bodies = nn.ModuleList(), nn.ModuleList()
         for k in self.scales:
             steps = -(-length // k)
+            if name == "conv":  # it looks no further back
+                steps = min(steps, 3**n_layers)
             self.embeddings.append(
                 StepEmbedding(n_lagged, groups, hidden_dim, steps, name == "mlp")
             )
@@ -218,10 +220,11 @@ class HistoryEncoder(nn.Module):
             missing = missing[:, -self.length :] * weights
         embedded = []
         for k, embedding in zip(self.scales, self.embeddings, strict=True):
-            flags = None
+            newest = slice(-embedding.n_steps, None)
+            averages, flags = _average_blocks(x, k, self.length), None
             if missing is not None:
-                flags = _average_blocks(missing, k, self.length)
-            embedded.append(embedding(_average_blocks(x, k, self.length), flags))
+                flags = _average_blocks(missing, k, self.length)[:, newest]
+            embedded.append(embedding(averages[:, newest], flags))
         return embedded
 
     def embed_drawn(self, steps: Tensor) -> list[Tensor]:
