@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from threadpoolctl import ThreadpoolController  # scikit-learn requires it
 T = TypeVar("T")
 Run = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 
-SMALL_PART = 1 << 19  # numbers that are looked at together where more gains nothing
+SMALL_PART = 1 << 18  # numbers that are looked at together where more gains nothing
 NUMBER = 8  # bytes
 
 
@@ -112,6 +114,18 @@ def one_thread(*, blas: bool = False) -> Iterator[None]:
         _threads.leave(blas)
 
 
+def give_back() -> None:
+    """Give memory that was freed back to the system.
+
+    The C library of Linux keeps what a thread has freed for it and for those to come,
+    and no other thread can use it.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def in_turn(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """Run tasks one after another; see `workers`."""
     return [task() for task in tasks]
@@ -156,6 +170,7 @@ def workers(n_threads: int) -> Iterator[Run]:
             ]
         finally:
             pool.shutdown(cancel_futures=True)
+            give_back()
 
 
 def run_together(

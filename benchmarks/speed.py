@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
@@ -67,10 +68,11 @@ def main() -> None:
     for number, group in GROUPS.items():
         if only not in (None, number):
             continue
-        bars = []
+        bars, start = [], time.perf_counter()
         for bar in group():
             print(bar, flush=True)
             bars.append(bar.as_dict())
+        print(f"{f'{number} took':58}{time.perf_counter() - start:11.0f} s", flush=True)
         groups[str(number)] = {"setting": setting, "bars": bars}
         ordered = dict(sorted(groups.items(), key=lambda item: int(item[0])))
         path.write_text(json.dumps({"groups": ordered}, indent=1) + "\n")

@@ -21,11 +21,11 @@ import sys, time
 import numpy as np
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 from afm_sklearn.datasets import make_linear_var
-y = make_linear_var(n_times={n}, n_channels={d}, random_state=0).activity
+y = make_linear_var(n_times={sizes}[-1], n_channels={d}, random_state=0).activity
 X = SlidingWindow({length}).fit_transform(design_matrix(y))
-for _ in range(2):
+for n in {sizes}:
     start = time.perf_counter()
-    model = AFMForecaster(random_state=0).fit(X, y)
+    model = AFMForecaster(random_state=0, {arguments}).fit(X[:n], y[:n])
     print(time.perf_counter() - start)
 draw = lambda: model.sample(X[:300], 100, random_state=0)
 for ask in (draw, lambda: model.predict(X)):
@@ -78,7 +78,7 @@ def answers() -> Iterator[Bar]:
 
 def shared_machine() -> Iterator[Bar]:
     """The first fit of a process; default threads beside busy processes."""
-    first, second, *_ = _fresh({}, n=300, d=5, length=3)
+    first, second, *_ = _fresh({}, sizes=(300, 300), d=5, length=3, arguments="")
     yield Bar("10 first fit of a process", first, "s", second, at_most=1.2)
     for n_busy in (0, 1, 2):
         with _busy(n_busy):
@@ -96,10 +96,14 @@ def _windows(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fresh(
-    setting: dict[str, str], n: int = 1000, d: int = 60, length: int = 10
+    setting: dict[str, str],
+    sizes: tuple[int, ...] = (200, 9000),  # so large that batches have parts
+    d: int = 100,
+    length: int = 22,
+    arguments: str = "max_epochs=2",
 ) -> list:
     """Seconds of two fits, of draws and of means in a process of their own."""
-    code = FRESH.format(n=n, d=d, length=length)
+    code = FRESH.format(sizes=sizes, d=d, length=length, arguments=arguments)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         env={**os.environ, **setting},

@@ -112,6 +112,9 @@ class Fit:
             own = yy - (anchor * (fy + missed)).sum(0)
             against = basis.T @ missed
             for penalty in penalties:
+                if np.isinf(penalty):  # nothing is added to the anchor
+                    out.append(own)
+                    continue
                 w = along / (values + penalty)[:, None]
                 out.append(own - 2 * (w * against).sum(0) + (w * (cross @ w)).sum(0))
         return np.reshape(out, (len(self.anchors), len(penalties), -1))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compute import row_parts
+from ..compute import give_back, row_parts
 from ..data.blocks import block_edges
 from ..law.families import CountMixture
 from ..law.linear import LinearLaw
@@ -81,6 +81,7 @@ def fit_linear(data: TrainingData) -> LinearStage:
             judge = RolledError(data, features, blocks)
         given = features, data.target, data.regular, blocks, walk, judge
         means = fit_means(*given, data.run)
+        give_back()  # what the fits took is more than what is left of them
         fit = means["stack"]
     forecast = _out_of_block(data, features, fit)
     fit.put_into(law)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from .features import LagFeatures
 from .sums import Sums
 
 Array = NDArray[np.float64]
+
+ROWS_TOGETHER = 256
 
 
 @dataclass
@@ -49,11 +51,13 @@ def moments_of(
     sums = Moments(
         0.0, np.zeros(p), np.zeros(d), np.zeros((p, p)), np.zeros((p, d)), np.zeros(d)
     )
-    for rows, F, _ in features.chunks(block):
-        kept = usable[rows]
-        f, target = (
-            values.numpy()[kept].astype(np.float64) for values in (F, y[rows].cpu())
-        )
+
+    def parts() -> Iterator[list[Array]]:
+        for rows, F, _ in features.chunks(block):
+            kept = usable[rows]
+            yield [_double(values, kept) for values in (F, y[rows])]
+
+    for f, target in _joined(parts()):
         sums.n += len(f)
         sums.f += f.sum(0)
         sums.y += target.sum(0)
@@ -61,6 +65,27 @@ def moments_of(
         sums.fy += f.T @ target
         sums.yy += (target**2).sum(0)
     return sums
+
+
+def _double(values: Tensor, kept: NDArray[np.bool_]) -> Array:
+    """Return the rows that are kept, in double precision."""
+    double: Array = values.cpu().numpy()[kept].astype(np.float64)
+    return double
+
+
+def _joined(parts: Iterable[list[Array]]) -> Iterator[list[Array]]:
+    """Join successive arrays to rows enough for a product.
+
+    To add a product of few rows to large sums takes as long as one of many.
+    """
+    waiting: list[list[Array]] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(arrays[0]) for arrays in waiting) >= ROWS_TOGETHER:
+            yield [np.concatenate(arrays) for arrays in zip(*waiting, strict=True)]
+            waiting = []
+    if waiting:
+        yield [np.concatenate(arrays) for arrays in zip(*waiting, strict=True)]
 
 
 @dataclass
@@ -94,13 +119,15 @@ def moments_beside(
         Beside(0.0, np.zeros(d), np.zeros((p, d)), np.zeros(d), np.zeros(d))
         for _ in weights
     ]
-    for rows, F, E in features.chunks(block):
-        kept = usable[rows]
-        f, earlier, target = (
-            values.numpy()[kept].astype(np.float64) for values in (F, E, y[rows].cpu())
-        )
-        for own, out in zip(weights, sums, strict=True):
-            t = (earlier * own).sum(1)
+
+    def parts() -> Iterator[list[Array]]:
+        for rows, F, E in features.chunks(block):
+            kept = usable[rows]
+            f, earlier, target = (_double(part, kept) for part in (F, E, y[rows]))
+            yield [f, target, *(np.einsum("kld,ld->kd", earlier, w) for w in weights)]
+
+    for f, target, *added in _joined(parts()):
+        for t, out in zip(added, sums, strict=True):
             out.n += len(f)
             out.t += t.sum(0)
             out.ft += f.T @ t

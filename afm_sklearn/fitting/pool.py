@@ -173,7 +173,7 @@ def add_network(
     judged: dict[str, Any] = {"pool": pooled(candidates.without(last, laws), weights)}
     judged |= {n: without_block(law, own, last) for n, law in newcomers.items()}
     seed = data.settings.seed
-    draws = data.run([partial(draws_of, data, n, cases, seed) for n in judged.values()])
+    draws = [draws_of(data, law, cases, seed) for law in judged.values()]
     scores = scores_of(data, cases, draws)
     shares, chosen = np.zeros((2, len(judged))), []
     for share, key, each in zip(

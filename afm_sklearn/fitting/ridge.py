@@ -15,7 +15,6 @@ an artefact counts, but does not choose for all.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -40,6 +39,7 @@ COARSE_PENALTIES = PENALTIES[::3]  # where p d is large; they end in infinity to
 MAX_FINE = 100_000
 DECAYS = (1.0, 2.0, 3.0)
 N_IMPUTATIONS = 4
+WORK_OF_FIT = 200_000_000  # multiplications; threads keep some memory for themselves
 MAPS_TOGETHER = 2  # of which sums over all blocks are held at a time: they are large
 
 
@@ -85,8 +85,7 @@ def fit_means(
     """
     parts = row_parts(*y.shape)
     if not any(torch.isnan(y[part]).any() for part in parts):
-        # A copy lies where memory is free; what it leaves goes back to the system.
-        return copy.deepcopy(_fit(features, y, usable, blocks, walk, judge, run))
+        return _fit(features, y, usable, blocks, walk, judge, run)
     gaps = torch.isnan(y[:])
     filled = torch.where(gaps, 0.0, y[:])
     means = _fit(features, filled, usable, blocks, walk, None, run)
@@ -130,19 +129,20 @@ def _fit(
             fit.anchor_own(each, whole, of_block)
     p, d = features.n_features, y.shape[1]
     penalties = PENALTIES if p * d <= MAX_FINE else COARSE_PENALTIES
+    solve = run if p * p * d > WORK_OF_FIT else in_turn
     for decay in DECAYS if features.n_lags > 1 else DECAYS[:1]:
-        rotations = run([partial(fit.rotate, decay) for fit in fits])
+        rotations = solve([partial(fit.rotate, decay) for fit in fits])
         if decay == DECAYS[0] and judge is not None and walk is not None:
             means["rolled"] = _rolled(fits, rotations, penalties, blocks, judge)
         both = list(zip(fits, rotations, strict=True))
-        errors = run([partial(fit.errors, at, penalties) for fit, at in both[:-1]])
+        errors = solve([partial(fit.errors, at, penalties) for fit, at in both[:-1]])
         if errors:
             choice = total_errors(errors).argmin(1)
         else:  # too few rows to judge: keep to the anchors
             choice = np.full((len(fits[0].anchors), d), len(penalties) - 1)
-        run([partial(fit.choose, at, penalties[choice]) for fit, at in both])
+        solve([partial(fit.choose, at, penalties[choice]) for fit, at in both])
         del rotations, both  # large, too
-    weights = _stack_weights(fits, run)
+    weights = _stack_weights(fits, solve)
     means["stack"] = _forecast([fit.stacked(weights) for fit in fits], blocks)
     return means
 

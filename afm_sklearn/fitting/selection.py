@@ -52,11 +52,13 @@ def pool_weights(log_densities: Array) -> Array:
     if len(log_densities) > MAX_DENSITIES:
         some = np.random.default_rng(0).integers(len(log_densities), size=MAX_DENSITIES)
         log_densities = log_densities[some]
-    densities = np.ascontiguousarray(log_densities.T)
-    densities = np.exp(densities - densities.max(0))
+    densities = np.array(log_densities.T, order="C")
+    densities -= densities.max(0)
+    np.exp(densities, out=densities)
     weights = np.full(len(densities), 1.0 / len(densities))
+    shares = np.empty_like(densities)
     for _ in range(N_EM_STEPS):
-        shares = densities * weights.astype(densities.dtype)[:, None]
+        np.multiply(densities, weights.astype(densities.dtype)[:, None], out=shares)
         shares /= shares.sum(0)
         before, weights = weights, shares.mean(1, dtype=np.float64)
         if np.abs(weights - before).max() < CONVERGED:

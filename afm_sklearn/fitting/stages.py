@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from ..compute import one_thread
+from ..compute import give_back, one_thread
 from ..data.windows import Windows
 from ..law.channels import ChannelLaws
 from ..law.pool import PoolLaw, joined
@@ -109,6 +109,7 @@ def _fit_pool(
     counts = None if plain is None else (plain, stage)
     candidates = Candidates(real, means, sample, counts)
     pool = fit_pool(candidates)
+    give_back()
     if pool is None:
         watch.end(lambda: _fitted(data, law, kept), "too few rows to choose by")
         return _fitted(data, law, kept)
