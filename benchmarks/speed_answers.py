@@ -84,7 +84,7 @@ def shared_machine() -> Iterator[Bar]:
         with _busy(n_busy):
             one = _fresh({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
             default = _fresh({})
-        for k, what in ((1, "fit"), (2, "sample"), (3, "predict")):
+        for k, what in enumerate(("fit", "sample", "predict")):
             name = f"10 {what}, default threads, {n_busy} busy neighbours"
             note = "reference: one thread"
             yield Bar(name, default[k], "s", one[k], at_most=1.5, note=note)
@@ -97,12 +97,12 @@ def _windows(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fresh(
     setting: dict[str, str],
-    sizes: tuple[int, ...] = (200, 9000),  # so large that batches have parts
+    sizes: tuple[int, ...] = (1200,),
     d: int = 100,
     length: int = 22,
-    arguments: str = "max_epochs=2",
+    arguments: str = "batch_size=256, max_epochs=8",  # batches that have parts
 ) -> list:
-    """Seconds of two fits, of draws and of means in a process of their own."""
+    """Seconds of fits, of draws and of means in a process of their own."""
     code = FRESH.format(sizes=sizes, d=d, length=length, arguments=arguments)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

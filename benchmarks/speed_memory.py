@@ -64,7 +64,7 @@ def start() -> Iterator[Bar]:
         ("those and the parts of sklearn", "".join(f", sklearn.{p}" for p in parts)),
     ):
         runs = []
-        for _ in range(6):
+        for _ in range(4):
             command = [sys.executable, "-c", code.format(more=more)]
             out = subprocess.run(command, capture_output=True, text=True, check=True)
             runs.append(out.stdout.split())

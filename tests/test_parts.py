@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 
 from afm_sklearn import AFMForecaster, SlidingWindow, design_matrix
 from afm_sklearn.compute import in_turn, one_thread, parted, run_together, workers
 from afm_sklearn.data.store import WindowStore
 from afm_sklearn.data.windows import Windows
 from afm_sklearn.fitting import data as training_data
+from afm_sklearn.fitting import moments
+from afm_sklearn.fitting.features import LagFeatures
 from afm_sklearn.fitting.training import Batch, Objective, Rows, Trainable
 from afm_sklearn.law.gaps import Gaps
 
@@ -111,6 +114,33 @@ def test_a_fit_is_the_same_on_any_number_of_threads(base, monkeypatch, two_threa
         model.fit(windows, activity)
         found.append(model.predict_quantiles(windows[:20], [0.1, 0.5, 0.9]))
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("rows_together", [1, 100, 1000])
+def test_sums_are_those_of_all_rows_however_chunks_are_joined(
+    rows_together, monkeypatch
+):
+    monkeypatch.setattr(moments, "ROWS_TOGETHER", rows_together)
+    rng = np.random.default_rng(0)
+    steps, y = rng.normal(size=(300, 30)), rng.normal(size=(300, 2))
+    windows = Windows.from_rows(steps.astype(np.float32), 4)
+    store = WindowStore.from_windows(windows, np.zeros(30), np.ones(30))
+    features = LagFeatures(store, Gaps(30), 30)
+    usable = rng.random(300) < 0.8
+    target = torch.from_numpy(y).float()
+    with config_context(working_memory=1):  # chunks of 68 rows
+        assert len(list(features.chunks(slice(0, 290)))) > 3
+        sums = moments.moments_of(features, target, usable, slice(0, 290))
+    (every,) = features.chunks(slice(0, 300))
+    f, y = every.features.double().numpy()[:290][usable[:290]], y[:290][usable[:290]]
+    assert sums.n == len(f)
+    for found, true in (
+        (sums.f, f.sum(0)),
+        (sums.ff, f.T @ f),
+        (sums.fy, f.T @ y),
+        (sums.yy, (y**2).sum(0)),
+    ):
+        np.testing.assert_allclose(found, true, rtol=1e-5, atol=1e-4)
 
 
 # -- what they run on ------------------------------------------------------------
