@@ -1,6 +1,6 @@
 """Time, memory and start of the package, each beside what was asked of it.
 
-Run ``python benchmarks/speed.py``: 18 minutes on two cores. ``--only 3`` runs
+Run ``python benchmarks/speed.py``: a quarter of an hour on two cores. ``--only 3`` runs
 one group: 1 training loop, 2 time to an answer, 3 trajectories, 4 one closed-loop step,
 5 memory, 6 scaling, 7 start, 8 search, 9 answers, 10 a shared machine, 11 a recording
 as large as the paper's (``speed_paper.py 100000`` fits one five times as long). Figures

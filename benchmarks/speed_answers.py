@@ -97,7 +97,7 @@ def _windows(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fresh(
     setting: dict[str, str],
-    sizes: tuple[int, ...] = (1200,),
+    sizes: tuple[int, ...] = (600,),
     d: int = 100,
     length: int = 22,
     arguments: str = "batch_size=256, max_epochs=8",  # batches that have parts

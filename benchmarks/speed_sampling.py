@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ D, LENGTH, N_STIMULI, HORIZON, N_SAMPLES = 1000, 22, 100, 8, 100
 EULER_STEPS = 50
 
 
-def _model(d: int, length: int, n_stimuli: int, n_rows: int = 300) -> tuple:
+@cache
+def _model(d: int, length: int, n_stimuli: int, n_rows: int) -> tuple:
     """Fit for one epoch, so that there is a flow of the full size."""
     rng = np.random.default_rng(0)
     activity = rng.normal(size=(n_rows, d)).astype(np.float32)
@@ -33,7 +35,7 @@ def _model(d: int, length: int, n_stimuli: int, n_rows: int = 300) -> tuple:
 
 def trajectories() -> Iterator[Bar]:
     """Against the textbook sampler, and as a share of the peak of matmul."""
-    model, X = _model(D, LENGTH, N_STIMULI)
+    model, X = _model(D, LENGTH, N_STIMULI, n_rows=300)
     law, peak = model.law_, _matmul_peak()
     rng = np.random.default_rng(1)
     # The cost of Euler steps is the same for each: a few are run, and scaled.
@@ -107,12 +109,16 @@ def _matmul_peak(size: int = 2048) -> float:
 def closed_loop() -> Iterator[Bar]:
     """One step for one window: what a closed-loop experiment waits for."""
     for d, n_rows, limit in ((100, 500, 3.0), (1000, 300, 20.0)):
-        model, X = _model(d, LENGTH, 0, n_rows=n_rows)
-        window = np.array(X[-1:])
+        n_stimuli = N_STIMULI if d == D else 0  # the model of the trajectories
+        model, X = _model(d, LENGTH, n_stimuli, n_rows=n_rows)
+        window, shown = np.array(X[-1:]), np.zeros((1, 1, n_stimuli))
+        ahead = {"stimulus": shown} if n_stimuli else {}
         times = []
         for k in range(530):
             start = time.perf_counter()
-            model.sample_trajectories(window, 1, n_samples=N_SAMPLES, random_state=k)
+            model.sample_trajectories(
+                window, 1, n_samples=N_SAMPLES, random_state=k, **ahead
+            )
             times.append(1e3 * (time.perf_counter() - start))
         times = times[30:]
         name = f"4 one step, d={d}, {N_SAMPLES} samples"
