@@ -46,7 +46,7 @@ def scaling(results: Path) -> Iterator[Bar]:
         for size in SIZES[name]:
             call = task(size)
             first = seconds(call)
-            times.append(min([first, *(seconds(call) for _ in range(2 * (first < 3)))]))
+            times.append(min([first, *(seconds(call) for _ in range(int(first < 3)))]))
         curves[name] = times
         slope = np.polyfit(np.log(SIZES[name]), np.log(times), 1)[0]
         last = np.log(times[-1] / times[-2]) / np.log(SIZES[name][-1] / SIZES[name][-2])
