@@ -179,14 +179,9 @@ class Objective(nn.Module):
             loss, columns = self._loss(self.average, part, 0.0)
             return loss, self.average.weight(*columns)
 
-        if self.n_parts == 1:
-            with torch.no_grad():
-                return self._loss(self.average, batch, 0.0)[0]
         parts = batch.parts(self.n_parts)
-        losses, counts = zip(
-            *self.run([partial(of_part, part) for part in parts]), strict=True
-        )
-        return _mean(losses, counts)
+        done = self.run([partial(of_part, part) for part in parts])
+        return _mean(*zip(*done, strict=True))
 
     def _loss(
         self, model: Trainable, batch: Batch, window_noise: float

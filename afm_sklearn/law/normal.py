@@ -29,22 +29,6 @@ def ndtr(z: Tensor) -> Tensor:
     return 0.5 * torch.erfc(-math.sqrt(0.5) * z)
 
 
-def masses(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Phi(z) and Phi(-z), both with all their digits.
-
-    Examples
-    --------
-    >>> below, above = masses(torch.tensor([-10.0, 10.0]))
-    >>> below.tolist() == above.flip(0).tolist(), float(below[0]) > 0
-    (True, True)
-    """
-    small = ndtr(-z.abs())
-    is_lower = z < 0
-    return torch.where(is_lower, small, 1 - small), torch.where(
-        is_lower, 1 - small, small
-    )
-
-
 def score_of(below: Tensor, above: Tensor) -> Tensor:
     """Return the score of a point, given the masses below and above it.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...compute import row_parts
-from ..normal import MAX_SCORE, masses, ndtr, score_of
+from ..normal import MAX_SCORE, ndtr, score_of
 from .family import Family
 from .inversion import mixture_quantiles
 
@@ -61,7 +61,7 @@ class GaussianMixture(Family):
 
     def cdf(self, y: Tensor) -> Tensor:
         """Distribution function at y (n, d) or (n, k, d), of the shape of y."""
-        return self._masses(y)[0].clamp(max=1.0)  # weights sum to one but for rounding
+        return self._mass(y, 1.0).clamp(max=1.0)  # weights sum to one but for rounding
 
     def log_density(self, y: Tensor) -> Tensor:
         """Log density of y (n, d)."""
@@ -76,7 +76,7 @@ class GaussianMixture(Family):
         if self.loc.shape[1] == 1:
             score = (y - self.loc[:, 0]) * torch.exp(-self.log_scale[:, 0])
         else:
-            score = score_of(*self._masses(y))
+            score = score_of(self._mass(y, 1.0), self._mass(y, -1.0))
         return score, score
 
     def from_normal(self, z: Tensor) -> Tensor:
@@ -101,9 +101,9 @@ class GaussianMixture(Family):
             self.log_weight,
         )
 
-    def _masses(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mass below y and the mass above it."""
-        below, above = torch.zeros_like(y), torch.zeros_like(y)
+    def _mass(self, y: Tensor, side: float) -> Tensor:
+        """Return the mass below y (side 1) or above (side -1)."""
+        total = torch.zeros_like(y)
         for loc, log_scale, log_weight in zip(
             *(p.unbind(1) for p in self.parameters), strict=True
         ):
@@ -112,19 +112,15 @@ class GaussianMixture(Family):
                     p[:, None] for p in (loc, log_scale, log_weight)
                 )
             u = (y - loc) * torch.exp(-log_scale)
-            weight = log_weight.exp()
-            below, above = (
-                total + weight * mass
-                for total, mass in zip((below, above), masses(u), strict=True)
-            )
-        return below, above
+            total = total + log_weight.exp() * ndtr(side * u)
+        return total
 
 
 class _LogDensity(torch.autograd.Function):
     """Log density, with the derivatives that follow from the shares of components.
 
-    Training passes through it at every step; a graph of its operations takes twice as
-    long.
+    Training passes through it at every step; a graph of its operations takes a quarter
+    longer for a thousand channels.
     """
 
     @staticmethod
